@@ -1,0 +1,4 @@
+"""Four example services (orders, inventory, payments, shipping) that take part in sagas.
+
+They stand for four repositories: none imports another, and all they share is `participants.contracts`.
+"""

@@ -1,0 +1,1 @@
+"""Takes orders, and defines the saga that fulfils them."""

@@ -1,0 +1,1 @@
+"""Checks addresses and hands parcels to a carrier."""

@@ -1,0 +1,82 @@
+"""Compensate and retry: a POST asks for the confirmation, its POST acts with one engine call per saga.
+
+Nothing happens on a GET. A confirmation carries the revision of every saga it showed: one that moved since is
+left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from ..core.errors import SagaError, SagaMovedError
+from ..engine.operate import MAX_ACTOR
+from ..models import Saga
+from .confirmation import MAX_SAGAS, Confirmation, ReasonForm, Wanted
+from .report import Outcome, log, tell
+from .verbs import Prospect, Verb, prospects
+
+if TYPE_CHECKING:
+    from .saga import SagaAdmin
+
+
+def respond(model_admin: SagaAdmin, request: HttpRequest, verb: Verb) -> HttpResponse:
+    """A POST asks for the confirmation, or confirms. Anything else leads to the list."""
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("admin:sagas_saga_changelist"))
+    wanted = Wanted.read(request.POST)
+    form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+    sagas = model_admin.for_list(model_admin.get_queryset(request).filter(pk__in=wanted.sagas))
+    seen = prospects(verb, list(sagas))
+    if not form.is_valid():
+        return Confirmation(verb, wanted, seen, form).response(model_admin, request)
+    reason = form.cleaned_data["reason"]
+    outcome = act(verb, seen, wanted, reason=reason, actor=request.user.get_username()[:MAX_ACTOR])
+    log(request, verb, outcome, reason)
+    tell(request, verb, outcome)
+    return HttpResponseRedirect(wanted.way_back())
+
+
+def ask_for_selected(
+    model_admin: SagaAdmin, request: HttpRequest, verb: Verb, queryset: QuerySet[Saga]
+) -> HttpResponse | None:
+    """The confirmation for what was selected in the list; None (back to the list) when it is too much."""
+    sagas = list(queryset[: MAX_SAGAS + 1])
+    if len(sagas) > MAX_SAGAS:
+        text = gettext("Select at most %(count)d sagas at a time. Nothing was changed.") % {"count": MAX_SAGAS}
+        messages.error(request, text)
+        return None
+    seen = prospects(verb, sagas)
+    wanted = Wanted({one.saga.pk: one.revision for one in seen}, request.GET.urlencode())
+    return Confirmation(verb, wanted, seen, ReasonForm()).response(model_admin, request)
+
+
+def act(verb: Verb, seen: Sequence[Prospect], wanted: Wanted, *, reason: str, actor: str) -> Outcome:
+    """Do it to each saga that is still as it was when the operator looked."""
+    outcome = Outcome(gone=len(wanted.sagas) - len(seen))
+    for one in seen:
+        expected = wanted.sagas[one.saga.pk]
+        if one.revision != expected:
+            outcome.moved.append(one.saga)
+        elif one.refusal:
+            outcome.refused.append((one.saga, one.refusal))
+        else:
+            _act_on(verb, one.saga, outcome, reason=reason, actor=actor, expected_revision=expected)
+    return outcome
+
+
+def _act_on(verb: Verb, saga: Saga, outcome: Outcome, **options: Any) -> None:
+    try:
+        verb.act(saga, **options)
+    except SagaMovedError:
+        outcome.moved.append(saga)
+    except SagaError as exc:
+        outcome.refused.append((saga, exc.message))
+    else:
+        outcome.done.append(saga)

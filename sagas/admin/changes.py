@@ -1,0 +1,118 @@
+"""What a history entry changed, in words.
+
+Entries are data of any age and version: what is odd or unknown is shown as it is, and never hides the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
+
+from . import words
+from .cells import stamp
+
+#: The engine's own bookkeeping; what matters of it is told by the entry's kind and attempt.
+_SILENT = frozenset(
+    {
+        "attempt",
+        "undo_attempt",
+        "tries",
+        "undo_tries",
+        "claim_worker",
+        "claim_token",
+        "claimed_at",
+        "stale_worker",
+        "stale_token",
+        "started_at",
+        "executed_at",
+        "compensated_at",
+        "completed_at",
+        "error_message",
+        "worker",
+        "token",
+        "undo",
+        "steps",
+    }
+)
+
+
+def sentences(changed: object, names: Sequence[str]) -> list[str]:
+    """One sentence per change; `names` are the saga's steps in their order."""
+    if not isinstance(changed, Mapping):
+        return [str(changed)] if changed else []
+    found = _told(changed, _OF_SAGA)
+    steps = changed.get("steps")
+    for position, diff in steps.items() if isinstance(steps, Mapping) else ():
+        told = _told(diff, _OF_STEP) if isinstance(diff, Mapping) else [str(diff)]
+        if told:
+            found.append(f"{_name(position, names)}: {', '.join(told)}")
+    return found
+
+
+def _name(position: object, names: Sequence[str]) -> str:
+    text = str(position)
+    known = text.isascii() and text.isdecimal() and len(text) < 4 and int(text) < len(names)
+    return names[int(text)] if known else text
+
+
+def _told(changed: Mapping[str, Any], phrases: Mapping[str, Callable[[Any], str]]) -> list[str]:
+    return [text for text in _phrases(changed, phrases) if text]
+
+
+def _phrases(changed: Mapping[str, Any], phrases: Mapping[str, Callable[[Any], str]]) -> Iterator[str]:
+    for field, phrase in phrases.items():
+        if field in changed:
+            yield phrase(changed[field])
+    for field, value in changed.items():
+        if field not in phrases and field not in _SILENT:
+            yield f"{field}: {value}"
+
+
+def _attention(value: Any) -> str:
+    if not value:
+        return gettext("needs no attention any more")
+    return gettext("needs attention: %(why)s") % {"why": words.hold_words(str(value))}
+
+
+def _hold(value: Any) -> str:
+    return gettext("held: %(why)s") % {"why": words.hold_words(str(value))} if value else gettext("not held any more")
+
+
+def _error(value: Any) -> str:
+    return gettext("error %(code)s") % {"code": value} if value else ""
+
+
+def _crashes(value: Any) -> str:
+    return gettext("workers lost: %(count)s") % {"count": value} if value else ""
+
+
+def _due(value: Any) -> str:
+    """`true` stands for the entry's own time, null for no waiting."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        at = parse_datetime(value)
+    except ValueError:
+        at = None
+    return gettext("next attempt at %(time)s") % {"time": stamp(at) if at and at.tzinfo else value}
+
+
+_OF_SAGA: dict[str, Callable[[Any], str]] = {
+    "state": lambda value: gettext("the saga is %(state)s") % {"state": words.state_words(str(value))},
+    "attention": _attention,
+    "stale_since": lambda value: gettext("stale") if value else gettext("not stale any more"),
+    "paused_at": lambda value: gettext("paused") if value else gettext("resumed"),
+    "error_code": _error,
+}
+_OF_STEP: dict[str, Callable[[Any], str]] = {
+    "status": lambda value: words.status_words(str(value)),
+    "hold": _hold,
+    "doubt": lambda value: gettext("in doubt") if value else gettext("not in doubt any more"),
+    "due_at": _due,
+    "round": lambda value: gettext("round %(round)s") % {"round": value},
+    "crashes": _crashes,
+    "error_code": _error,
+}

@@ -1,0 +1,111 @@
+"""The confirmation page: what would happen to which sagas as they are now, and a field for the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from ..definitions.ids import id_text, parse_id
+from ..exceptions import MAX_MESSAGE
+from .verbs import Prospect, Verb
+
+if TYPE_CHECKING:
+    from .saga import SagaAdmin
+
+#: Sagas that one confirmation may be about, and those of them whose plan it shows.
+MAX_SAGAS = 100
+MAX_PLANS = 20
+_ITEM = re.compile(r"([0-9A-Za-z-]{26,36}):([0-9]{1,10})")
+
+
+class ReasonForm(forms.Form):
+    """Why it is done."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=MAX_MESSAGE,
+        help_text=_("Stays in the saga's history, with your name."),
+        error_messages={"required": _("Say why: the reason stays in the saga's history.")},
+        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
+    )
+
+    def clean_reason(self) -> str:
+        """With one kind of line ends, whatever the browser sends."""
+        return str(self.cleaned_data["reason"]).replace("\r\n", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Sagas as they were at a revision, and where the operator came from."""
+
+    sagas: dict[UUID, int]
+    #: The list's query string.
+    filters: str = ""
+    from_page: bool = False
+
+    @classmethod
+    def read(cls, post: QueryDict) -> Wanted:
+        """What a form asks for. Raises `BadRequest` when no page of ours can have sent it."""
+        items = [_ITEM.fullmatch(text) for text in post.getlist("saga")]
+        if not 0 < len(items) <= MAX_SAGAS:
+            raise BadRequest(f"expected 1 to {MAX_SAGAS} fields saga=<ULID>:<revision>, got {len(items)}")
+        sagas: dict[UUID, int] = {}
+        for item in items:
+            key = parse_id(item[1]) if item else None
+            if item is None or key is None:
+                raise BadRequest("expected saga=<ULID>:<revision>")
+            sagas[key] = int(item[2])
+        return cls(sagas, post.get("filters", ""), post.get("origin") == "page")
+
+    def way_back(self) -> str:
+        """The saga's page, or the list as it was filtered."""
+        if self.from_page and len(self.sagas) == 1:
+            return reverse("admin:sagas_saga_change", args=[id_text(next(iter(self.sagas)))])
+        query = QueryDict(self.filters).urlencode()
+        return reverse("admin:sagas_saga_changelist") + (f"?{query}" if query else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """One page that asks."""
+
+    verb: Verb
+    wanted: Wanted
+    seen: Sequence[Prospect]
+    form: ReasonForm
+
+    def response(self, model_admin: SagaAdmin, request: HttpRequest) -> HttpResponse:
+        """The page."""
+        context = {
+            **model_admin.admin_site.each_context(request),
+            **self._context(),
+            "opts": model_admin.opts,
+        }
+        context["media"] = model_admin.media
+        return TemplateResponse(request, "admin/sagas/saga/confirm.html", context)
+
+    def _context(self) -> dict[str, object]:
+        possible = [one for one in self.seen if not one.refusal]
+        return {
+            "title": self.verb.asked(len(possible) or len(self.seen)),
+            "verb": self.verb,
+            "form": self.form,
+            "wanted": self.wanted,
+            "possible": possible,
+            "shown": possible[:MAX_PLANS],
+            "others": possible[MAX_PLANS:],
+            "refused": [one for one in self.seen if one.refusal],
+            "gone": len(self.wanted.sagas) - len(self.seen),
+            "act_url": reverse(f"admin:sagas_saga_{self.verb.name}"),
+            "submit": self.verb.asked(len(possible)),
+        }

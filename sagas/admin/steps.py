@@ -1,0 +1,106 @@
+"""The steps of a saga as its page shows them: where each stands, why it waits, what went in and came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from ..core.graph import Graph, StepSpec
+from ..models import Step
+from . import cells, words
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step."""
+
+    step: Step
+    number: int
+    badge: SafeString
+    #: Why nothing can be undone; empty when there is a compensation.
+    no_compensation: str
+    #: The attempts of the action and of the compensation, with their budgets where they are known.
+    attempts: list[str]
+    #: What is special about it now: doubt, a hold, a wait, a worker.
+    notes: list[SafeString | str]
+    #: Name and time.
+    times: list[tuple[str, SafeString | str]]
+    #: Name and JSON.
+    payloads: list[tuple[str, str]]
+
+
+def step_views(steps: Sequence[Step], graph: Graph | None) -> list[StepView]:
+    """In the written order. Without a graph the policies are left out."""
+    return [_view(step, _spec(graph, step)) for step in steps]
+
+
+def _spec(graph: Graph | None, step: Step) -> StepSpec | None:
+    return graph.steps[step.position] if graph is not None and step.position < len(graph.steps) else None
+
+
+def _view(step: Step, spec: StepSpec | None) -> StepView:
+    return StepView(
+        step,
+        number=step.position + 1,
+        badge=words.status_badge(step),
+        no_compensation=spec.no_compensation if spec else "",
+        attempts=list(_attempts(step, spec)),
+        notes=list(_notes(step)),
+        times=[(name, cells.moment(at)) for name, at in _times(step) if at is not None],
+        payloads=[(name, cells.pretty(value)) for name, value in _payloads(step) if value],
+    )
+
+
+def _attempts(step: Step, spec: StepSpec | None) -> Iterator[str]:
+    most = spec.retry.max_attempts if spec else None
+    if step.attempt:
+        yield _count(step.attempt, step.tries, most)
+    if step.undo_attempt:
+        most = spec.undo_retry.max_attempts if spec else None
+        yield gettext("undo: %(count)s") % {"count": _count(step.undo_attempt, step.undo_tries, most)}
+
+
+def _count(attempt: int, spent: int, most: int | None) -> str:
+    if not spent or most is None:
+        return str(attempt)
+    return gettext("%(attempt)d (%(spent)d of %(most)d failed)") % {
+        "attempt": attempt,
+        "spent": spent,
+        "most": most,
+    }
+
+
+def _notes(step: Step) -> Iterator[SafeString | str]:
+    if step.hold:
+        yield cells.badge("bad", words.hold_words(step.hold))
+    if step.doubt:
+        yield gettext("in doubt: it may have had an effect")
+    if step.due_at is not None:
+        due = gettext("due") if step.due_at <= timezone.now() else gettext("next attempt")
+        yield format_html("{} {}", due, cells.ago(step.due_at))
+    if step.claimed_at is not None:
+        yield format_html("{} {}", gettext("taken by a worker"), cells.ago(step.claimed_at))
+    if step.stale_worker is not None:
+        yield gettext("a timed-out attempt still runs")
+    if step.crashes:
+        yield gettext("workers lost while running it: %(count)d") % {"count": step.crashes}
+    if step.round > 1:
+        yield gettext("round %(round)d") % {"round": step.round}
+
+
+def _times(step: Step) -> Iterator[tuple[str, datetime | None]]:
+    yield gettext("started"), step.started_at
+    yield gettext("done"), step.executed_at
+    yield gettext("undone"), step.compensated_at
+
+
+def _payloads(step: Step) -> Iterator[tuple[str, Any]]:
+    yield gettext("Input"), step.input
+    yield gettext("Output"), step.output

@@ -1,0 +1,135 @@
+"""What states, statuses, holds and kinds of history are called; unknown ones are shown as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ..core.states import Hold, SagaState, StepStatus
+from ..models import Saga, Step
+from ..models.saga import SAGA_STATES
+from ..models.step import STEP_STATUSES
+from .cells import badge
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+#: The tone of what neither is busy nor needs anybody.
+CALM = "calm"
+
+_G, _S = SagaState, StepStatus
+_STATE_WORDS: dict[str, StrOrPromise] = dict(SAGA_STATES)
+_STATUS_WORDS: dict[str, StrOrPromise] = dict(STEP_STATUSES)
+
+_STATE_TONES: dict[str, str] = {
+    _G.STARTED: "going",
+    _G.COMPLETED: "good",
+    _G.COMPENSATING: "undoing",
+    _G.COMPENSATED: CALM,
+    _G.FAILED: "bad",
+}
+_STATUS_TONES: dict[str, str] = {
+    _S.PENDING: CALM,
+    _S.RUNNING: "going",
+    _S.WAITING: "going",
+    _S.COMPLETED: "good",
+    _S.FAILED: "bad",
+    _S.UNKNOWN: "bad",
+    _S.SKIPPED: CALM,
+    _S.CANCELLED: CALM,
+    _S.COMPENSATING: "undoing",
+    _S.COMPENSATED: CALM,
+    _S.COMPENSATION_FAILED: "bad",
+    _S.COMPENSATION_SKIPPED: CALM,
+}
+
+#: In two or three words, for the list.
+HOLD_WORDS: dict[str, StrOrPromise] = {
+    Hold.CRASHES: _("workers crash"),
+    Hold.NO_HANDLER: _("no handler"),
+    Hold.UNRECORDED: _("result not recorded"),
+    Hold.DEBT: _("undo failed"),
+    Hold.LATE_EFFECT: _("late effect"),
+}
+
+#: What happened, and what to do about it.
+HOLD_SENTENCES: dict[str, StrOrPromise] = {
+    Hold.CRASHES: _(
+        "Workers died again and again while they ran this step. It is not run any more until somebody "
+        "retries. Look at the workers' logs and memory first."
+    ),
+    Hold.NO_HANDLER: _(
+        "No live worker knows the handler that this step needs. Nothing is lost: the saga goes on by itself "
+        "as soon as a worker that knows the handler is started."
+    ),
+    Hold.UNRECORDED: _(
+        "The step ran, but its result could not be written to the database: whether it had an effect is not "
+        "known. Retry runs it again with the same idempotency key; compensate undoes it."
+    ),
+    Hold.DEBT: _(
+        "The compensation failed for good: what the action did still stands. Mend the cause, then retry. The "
+        "saga stays compensating until this is settled."
+    ),
+    Hold.LATE_EFFECT: _(
+        "An attempt reported an effect after its step had been settled as undone or without effect. Nothing "
+        "undoes that effect by itself: check it by hand."
+    ),
+}
+
+KIND_WORDS: dict[str, StrOrPromise] = {
+    "started": _("saga started"),
+    "claimed": _("taken by a worker"),
+    "prepared": _("input stored"),
+    "completed": _("done"),
+    "rejected": _("refused by the handler"),
+    "in_doubt": _("ended without an answer"),
+    "no_effect": _("failed without effect"),
+    "handed_back": _("handed back, not started"),
+    "unrecorded": _("result could not be recorded"),
+    "thread_ended": _("timed-out attempt has ended"),
+    "worker_lost": _("taken over from a lost worker"),
+    "no_handler": _("no worker knows the handler"),
+    "flagged_stale": _("flagged as stale"),
+    "compensate": _("compensate requested"),
+    "retry": _("retry requested"),
+}
+
+
+def state_badge(saga: Saga) -> SafeString:
+    """The saga's state."""
+    return badge(_STATE_TONES.get(saga.state, CALM), saga.get_state_display())
+
+
+def status_badge(step: Step) -> SafeString:
+    """The step's status."""
+    return badge(_STATUS_TONES.get(step.status, CALM), status_words(step.status))
+
+
+def status_words(status: str) -> str:
+    """A step's status, for reading."""
+    return str(_STATUS_WORDS.get(status, status)).replace("_", " ")
+
+
+def state_words(state: str) -> str:
+    """A saga's state, for reading."""
+    return str(_STATE_WORDS.get(state, state))
+
+
+def hold_words(hold: str) -> str:
+    """A hold (or an attention) in two or three words."""
+    return str(HOLD_WORDS.get(hold, hold))
+
+
+def hold_sentence(hold: str) -> str:
+    """A hold in sentences."""
+    return str(HOLD_SENTENCES.get(hold, hold))
+
+
+def kind_words(kind: str) -> str:
+    """The kind of a history entry."""
+    if kind.startswith("late_"):
+        return gettext("too late, not counted: %(kind)s") % {"kind": kind_words(kind.removeprefix("late_"))}
+    return str(KIND_WORDS.get(kind, kind))

@@ -1,0 +1,150 @@
+"""Bodies: the one body of a saga, and the few fields that a client may send. Nothing else is writable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any, TypedDict
+
+from rest_framework import ISO_8601, serializers
+
+from ..exceptions import MAX_MESSAGE
+from ..models import Saga, Step
+from ..models.saga import SAGA_STATES
+from ..models.step import STEP_STATUSES
+
+#: Unknown fields of a request that are named in the answer.
+_NAMED = 10
+
+
+class StepError(TypedDict):
+    """Why a step failed, or what its last attempt ended in."""
+
+    code: str
+    message: str
+
+
+class Time(serializers.DateTimeField):
+    """ISO 8601 in UTC, whatever the host's formats and time zone."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format=ISO_8601, default_timezone=UTC, read_only=True, **kwargs)
+
+
+class JSONObject(serializers.JSONField):
+    """A JSON object."""
+
+    default_error_messages = {"no_object": "Expected an object."}
+    #: What drf-spectacular says of it.
+    _spectacular_annotation = {"field": {"type": "object", "additionalProperties": {}}}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Refuse what is none."""
+        if not isinstance(data, dict):
+            self.fail("no_object")
+        return data
+
+
+class StepSerializer(serializers.Serializer[Step]):
+    """A step in a saga's body."""
+
+    id = serializers.IntegerField(read_only=True)
+    name = serializers.CharField(read_only=True)
+    action = serializers.CharField(read_only=True)
+    compensation = serializers.CharField(read_only=True, help_text="empty: nothing to undo")
+    input = serializers.JSONField(read_only=True, allow_null=True, help_text="null until the step is ready")
+    output = serializers.JSONField(read_only=True, allow_null=True)
+    status = serializers.ChoiceField(choices=STEP_STATUSES, read_only=True)
+    attempt = serializers.IntegerField(read_only=True)
+    error = serializers.SerializerMethodField()
+    executed_at = Time(allow_null=True)
+    compensated_at = Time(allow_null=True)
+
+    def get_error(self, step: Step) -> StepError | None:
+        """Null while nothing went wrong."""
+        if not step.error_code:
+            return None
+        return {"code": step.error_code, "message": step.error_message}
+
+
+class SagaSerializer(serializers.Serializer[Saga]):
+    """The body of a saga, everywhere."""
+
+    id = serializers.CharField(source="ulid", read_only=True, help_text="a ULID")
+    name = serializers.CharField(read_only=True)
+    version = serializers.CharField(read_only=True)
+    state = serializers.ChoiceField(choices=SAGA_STATES, read_only=True)
+    revision = serializers.IntegerField(read_only=True, help_text="+1 with each transition")
+    attention = serializers.SerializerMethodField(help_text="why a person must look; null when nobody must")
+    stale_since = Time(allow_null=True)
+    context = JSONObject(read_only=True)  # type: ignore[assignment]  # a field's name, not its attribute
+    created_at = Time()
+    updated_at = Time()
+    completed_at = Time(allow_null=True)
+    steps = StepSerializer(many=True, read_only=True, source="shown_steps")
+
+    def get_attention(self, saga: Saga) -> str | None:
+        """The reason."""
+        return saga.attention or None
+
+
+class Text(serializers.CharField):
+    """Text, and nothing that merely can be printed."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Refuse numbers."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Revision(serializers.IntegerField):
+    """A whole number, and nothing that merely can be read as one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Refuse text, fractions and truth values."""
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class RequestSerializer(serializers.Serializer[None]):
+    """What a client sends: the declared fields and no others."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse unknown fields, so that no misspelt one is silently without effect."""
+        if isinstance(data, Mapping):
+            unknown = [f"{field:.80}" for field in data if field not in self.fields]
+            if unknown:
+                raise serializers.ValidationError({field: ["Unknown field."] for field in unknown[:_NAMED]})
+        return super().to_internal_value(data)
+
+
+class StartSerializer(RequestSerializer):
+    """`POST /sagas/`."""
+
+    name = Text(max_length=100, help_text="name of a saga definition that is meant for REST")
+    context = JSONObject(required=False, help_text="an object")  # type: ignore[assignment]
+
+
+class OperateSerializer(RequestSerializer):
+    """`POST /sagas/{id}/compensate/` and `…/retry/`."""
+
+    reason = Text(max_length=MAX_MESSAGE, help_text="kept in the saga's history")
+    expected_revision = Revision(
+        required=False, min_value=1, help_text="the revision you looked at: 409 when the saga has moved since"
+    )
+
+
+class ErrorDetailSerializer(serializers.Serializer[None]):
+    """What went wrong."""
+
+    code = serializers.CharField(help_text="a short stable word for programs")
+    message = serializers.CharField()
+    details = serializers.DictField(required=False, help_text="complaints by field; state or revision")
+
+
+class ErrorSerializer(serializers.Serializer[None]):
+    """The body of every error."""
+
+    error = ErrorDetailSerializer()

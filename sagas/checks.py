@@ -1,0 +1,99 @@
+"""System checks: what is wrong with the settings, the project and the definitions, before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info, register
+
+from .conf import app_settings, read
+from .core.errors import DefinitionError
+from .definitions.registry import registry
+from .store import find_store
+from .transports import TransportError, parse_url
+
+#: What the names of usable database engines end in; packages wrap Django's under the same last word.
+_ENGINES = ("postgresql", "postgis", "sqlite3", "spatialite")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@register("sagas")
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """The `SAGAS` dict."""
+    _, problems = read(getattr(settings, "SAGAS", {}))
+    found: list[CheckMessage] = [
+        Error(problem, hint="The settings and their units are in the README of sagas.", id="sagas.E001")
+        for problem in problems
+    ]
+    url = app_settings().BROKER_URL
+    if url:
+        try:
+            parse_url(url)
+        except TransportError as exc:
+            found.append(Error(f"SAGAS['BROKER_URL']: {exc}", id="sagas.E002"))
+    try:
+        find_store(app_settings().STORE)
+    except ValueError as exc:
+        found.append(Error(f"SAGAS['STORE']: {exc}", id="sagas.E006"))
+    return found
+
+
+@register("sagas")
+def check_project(**kwargs: Any) -> list[CheckMessage]:
+    """The database and the time zone support that the engine needs."""
+    found: list[CheckMessage] = []
+    alias = app_settings().DATABASE
+    if alias not in settings.DATABASES:
+        found.append(Error(f"SAGAS['DATABASE']: expected a name of DATABASES, got {alias!r}", id="sagas.E003"))
+        return found
+    engine = str(settings.DATABASES[alias].get("ENGINE", ""))
+    if not engine.endswith(_ENGINES):
+        found.append(Error(f"sagas needs PostgreSQL or SQLite, DATABASES[{alias!r}] is {engine}", id="sagas.E004"))
+    if not settings.USE_TZ:
+        found.append(Error("sagas stores aware times: set USE_TZ = True", id="sagas.E005"))
+    return found
+
+
+@register("sagas")
+def check_definitions(**kwargs: Any) -> list[CheckMessage]:
+    """Every definition's handlers are known."""
+    found: list[CheckMessage] = []
+    for definition in registry.definitions.values():
+        try:
+            definition.graph()
+        except DefinitionError as exc:
+            found.append(Error(str(exc), obj=definition, id="sagas.E010"))
+    return found
+
+
+@register("sagas")
+def check_api(**kwargs: Any) -> list[CheckMessage]:
+    """The REST API is off until what it needs is installed."""
+    if not apps.is_installed("rest_framework"):
+        return [
+            Info(
+                "the REST API of sagas is off: 'rest_framework' is not in INSTALLED_APPS",
+                hint="pip install 'sagas[api]', add 'rest_framework' and 'django_filters', include('sagas.api.urls').",
+                id="sagas.I001",
+            )
+        ]
+    return []
+
+
+@register("sagas", deploy=True)
+def check_broker_transport(**kwargs: Any) -> list[CheckMessage]:
+    """A broker on another machine is spoken to in TLS only."""
+    try:
+        address = parse_url(app_settings().BROKER_URL or "")
+    except TransportError:
+        return []  # none, or E002
+    if not address.tls and address.host not in _LOCAL:
+        return [
+            checks.Warning(
+                "SAGAS['BROKER_URL'] is not encrypted: use amqps:// to a host that is not this one", id="sagas.W001"
+            )
+        ]
+    return []

@@ -1,0 +1,115 @@
+"""Claims: which of the ready steps a worker takes, given what it offers. Pure; tokens are handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from .graph import Graph
+from .rows import StepRow
+from .states import EXECUTED, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a worker process can take on now."""
+
+    worker: UUID
+    #: Names of the actions and compensations it has handlers for.
+    handlers: frozenset[str]
+    next_token: Callable[[], int]
+    #: Queues it serves; None = every queue.
+    queues: frozenset[str] | None = None
+    slots: int = 1
+    #: How many of the slots may go to actions: from two threads on, one is kept for compensations.
+    action_slots: int = 1
+    #: Whether it may take a step that has crashed a worker before: one at a time in a process.
+    crashed_slots: int = 1
+
+    def budget(self) -> Budget:
+        """A fresh count of what is left, for one group."""
+        return Budget(self.slots, self.action_slots, self.crashed_slots)
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of an offer while a group is decided."""
+
+    slots: int
+    action_slots: int
+    crashed_slots: int
+
+    def bring(self, *, undo: bool) -> None:
+        """A result brings the slot of its attempt along: its saga goes on here, whatever has come in meanwhile."""
+        self.slots = max(self.slots, 1)
+        if not undo:
+            self.action_slots = max(self.action_slots, 1)
+
+
+@dataclass(slots=True)
+class TokenBook:
+    """The tokens given out for one submission, by step: the same again when the group is submitted again."""
+
+    tokens: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One worker's durable right to run one attempt of a step."""
+
+    position: int
+    token: int
+    undo: bool
+    attempt: int
+    round: int
+    #: In a compensation: the action is known to have completed.
+    executed: bool = False
+
+
+def is_undo(step: StepRow) -> bool:
+    """Whether the step's next (or current) attempt is of its compensation."""
+    return step.status in EXECUTED or step.status in (StepStatus.COMPENSATING, StepStatus.COMPENSATION_FAILED)
+
+
+def handler_name(graph: Graph, step: StepRow) -> str:
+    """The handler that the step needs next."""
+    spec = graph.steps[step.position]
+    return spec.compensation if is_undo(step) else spec.action
+
+
+def can_run(graph: Graph, step: StepRow, offer: Offer) -> bool:
+    """Whether the worker serves the step's queue and knows its handler."""
+    queue = graph.steps[step.position].queue
+    return (offer.queues is None or queue in offer.queues) and handler_name(graph, step) in offer.handlers
+
+
+def take(step: StepRow, budget: Budget) -> bool:
+    """Take a slot for the step, if one of its sort is left."""
+    undo = is_undo(step)
+    if budget.slots < 1 or (not undo and budget.action_slots < 1) or (step.crashes and budget.crashed_slots < 1):
+        return False
+    budget.slots -= 1
+    if not undo:
+        budget.action_slots -= 1
+    if step.crashes:
+        budget.crashed_slots -= 1
+    return True
+
+
+def claim(graph: Graph, ready: Sequence[StepRow], offer: Offer, budget: Budget) -> list[int]:
+    """The positions of the ready steps that the worker takes."""
+    return [step.position for step in ready if can_run(graph, step, offer) and take(step, budget)]
+
+
+def standing(steps: Sequence[StepRow], offer: Offer, book: TokenBook) -> list[Claim]:
+    """The claims that hold under the tokens given out for one submission: new ones, and those of a commit whose
+    answer was lost."""
+    found = []
+    for position, token in book.tokens.items():
+        step = steps[position]
+        if step.held_by(offer.worker, token):
+            undo = step.status is StepStatus.COMPENSATING
+            attempt = step.undo_attempt if undo else step.attempt
+            found.append(Claim(position, token, undo, attempt, step.round, step.executed_at is not None))
+    return found

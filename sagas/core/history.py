@@ -1,0 +1,130 @@
+"""History entries: what one transition changed, as data that can be folded back into the rows (I2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from .rows import SagaRow, StepRow, fresh_steps
+from .states import Hold, SagaState, StepStatus
+
+#: In an entry's data, a time that equals the entry's own.
+AT_ONCE = True
+
+SAGA_FIELDS = ("state", "stale_since", "paused_at", "attention", "error_code", "error_message", "completed_at")
+STEP_FIELDS = tuple(f.name for f in fields(StepRow) if f.name != "position")
+_saga_values = attrgetter(*SAGA_FIELDS)
+_step_values = attrgetter(*STEP_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of what happened to a saga. `seq` is the saga's revision after it; a note has none."""
+
+    seq: int | None
+    kind: str
+    at: datetime
+    position: int | None = None
+    attempt: int = 0
+    round: int = 0
+    actor: str = ""
+    reason: str = ""
+    data: dict[str, Any] | None = None
+    #: At most one note per key and saga.
+    note_key: str | None = None
+
+
+_AS_THEY_ARE = frozenset({bool, int})
+
+
+def _plain(value: Any, at: datetime) -> Any:
+    if value is None or value.__class__ in _AS_THEY_ARE:
+        return value
+    if isinstance(value, datetime):
+        return AT_ONCE if value == at else value.isoformat()
+    return str(value)
+
+
+def _differences(names: Sequence[str], old: Sequence[Any], new: Sequence[Any], at: datetime) -> dict[str, Any]:
+    # Identity first, as comparing tuples does: most fields are the very same object, and comparing ids and times costs.
+    if old == new:
+        return {}
+    return {
+        name: _plain(after, at)
+        for name, before, after in zip(names, old, new, strict=True)
+        if before is not after and before != after
+    }
+
+
+def step_changes(steps: Iterable[tuple[StepRow, StepRow]], at: datetime) -> dict[int, dict[str, Any]]:
+    """What changed in steps between two moments, by position; JSON-ready."""
+    found = {}
+    for old, new in steps:
+        diff = _differences(STEP_FIELDS, _step_values(old), _step_values(new), at)
+        if diff:
+            found[new.position] = diff
+    return found
+
+
+def changes(before: SagaRow, after: SagaRow, steps: dict[int, dict[str, Any]], at: datetime) -> dict[str, Any]:
+    """What changed in a saga between two moments, with what changed in its steps; JSON-ready."""
+    data = _differences(SAGA_FIELDS, _saga_values(before), _saga_values(after), at)
+    if steps:
+        data["steps"] = {str(position): diff for position, diff in steps.items()}
+    return data
+
+
+_TYPES: dict[str, Any] = {"state": SagaState, "status": StepStatus, "hold": Hold}
+
+
+def _typed(name: str, value: Any, at: datetime) -> Any:
+    if value is None:
+        return None
+    if name in _TYPES:
+        return _TYPES[name](value)
+    if name.endswith(("_at", "_since")):
+        return at if value is AT_ONCE else datetime.fromisoformat(value)
+    return UUID(value) if name.endswith("_worker") else value
+
+
+def numbered(entries: Sequence[Entry]) -> list[Entry]:
+    """The transitions among the entries. Raises ValueError when their seqs are not 1..n."""
+    found = [entry for entry in entries if entry.seq is not None]
+    if not found or [entry.seq for entry in found] != list(range(1, len(found) + 1)):
+        raise ValueError(f"expected history 1..{len(found)}, got {[entry.seq for entry in found]}")
+    return found
+
+
+def blank(saga: SagaRow, entries: Sequence[Entry]) -> tuple[SagaRow, list[StepRow]]:
+    """The rows before the first entry; `saga` gives id, graph and rollback."""
+    at = entries[0].at if entries else saga.updated_at
+    return SagaRow(saga.id, saga.graph, saga.rollback, SagaState.STARTED, 0, None, at), fresh_steps(saga.graph)
+
+
+def apply_entry(row: SagaRow, steps: Sequence[StepRow], entry: Entry) -> None:
+    """Do to the rows what the entry tells."""
+    data = dict(entry.data or {})
+    for position, diff in data.pop("steps", {}).items():
+        for name, value in diff.items():
+            setattr(steps[int(position)], name, _typed(name, value, entry.at))
+    for name, value in data.items():
+        if name in SAGA_FIELDS:
+            setattr(row, name, _typed(name, value, entry.at))
+    row.revision = entry.seq or 0
+    row.updated_at = entry.at
+
+
+def fold(saga: SagaRow, entries: Sequence[Entry]) -> tuple[SagaRow, list[StepRow]]:
+    """The rows that the history tells of: `saga` gives id, graph and rollback; everything else comes from the entries.
+
+    Raises ValueError when the seqs are not 1..n.
+    """
+    told = numbered(entries)
+    row, steps = blank(saga, told)
+    for entry in told:
+        apply_entry(row, steps, entry)
+    return row, steps

@@ -1,0 +1,131 @@
+"""The rows as the core sees them: what `decide` may look at and change. Payloads are not among it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from .graph import Graph
+from .states import Hold, SagaState, StepStatus
+
+
+@dataclass(slots=True)
+class SagaRow:
+    """One saga, without its payloads."""
+
+    id: UUID
+    graph: Graph
+    #: Whether a failure is rolled back; otherwise the saga ends failed with nothing undone.
+    rollback: bool
+    state: SagaState
+    #: +1 per transition; the seq of the history entry that records it.
+    revision: int
+    #: When the sweep must look at the latest. It may be early, never late; None when terminal.
+    wake_at: datetime | None
+    updated_at: datetime
+    stale_since: datetime | None = None
+    paused_at: datetime | None = None
+    #: Why a person must look (a `Hold`); empty when nobody must.
+    attention: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    completed_at: datetime | None = None
+
+    def copy(self) -> SagaRow:
+        """A copy that may be changed."""
+        return SagaRow(
+            self.id,
+            self.graph,
+            self.rollback,
+            self.state,
+            self.revision,
+            self.wake_at,
+            self.updated_at,
+            self.stale_since,
+            self.paused_at,
+            self.attention,
+            self.error_code,
+            self.error_message,
+            self.completed_at,
+        )
+
+
+@dataclass(slots=True)
+class StepRow:
+    """One step, without its payloads."""
+
+    position: int
+    status: StepStatus = StepStatus.PENDING
+    #: One opening of the step; the next one gets new idempotency keys.
+    round: int = 1
+    #: Attempts of the action claimed in this round.
+    attempt: int = 0
+    undo_attempt: int = 0
+    #: Attempts spent of the current budget (of the action, of the compensation).
+    tries: int = 0
+    undo_tries: int = 0
+    #: An attempt ended without an answer: the effect may be there. Only completed and compensated clear it.
+    doubt: bool = False
+    claim_worker: UUID | None = None
+    claim_token: int | None = None
+    claimed_at: datetime | None = None
+    #: A timed-out attempt whose thread still runs, in this process: nothing else of the step starts before it ended.
+    stale_worker: UUID | None = None
+    stale_token: int | None = None
+    hold: Hold = Hold.NONE
+    #: Not before this time; None = at once.
+    due_at: datetime | None = None
+    #: Workers that died while running it, since a person last looked.
+    crashes: int = 0
+    error_code: str = ""
+    error_message: str = ""
+    started_at: datetime | None = None
+    executed_at: datetime | None = None
+    compensated_at: datetime | None = None
+
+    @property
+    def claimed(self) -> bool:
+        """Whether some worker holds a claim."""
+        return self.claim_worker is not None
+
+    def held_by(self, worker: UUID, token: int) -> bool:
+        """Whether this very claim is the current one: the fence against results of lost claims."""
+        return self.claim_token == token and self.claim_worker == worker
+
+    def copy(self) -> StepRow:
+        """A copy that may be changed."""
+        return StepRow(
+            self.position,
+            self.status,
+            self.round,
+            self.attempt,
+            self.undo_attempt,
+            self.tries,
+            self.undo_tries,
+            self.doubt,
+            self.claim_worker,
+            self.claim_token,
+            self.claimed_at,
+            self.stale_worker,
+            self.stale_token,
+            self.hold,
+            self.due_at,
+            self.crashes,
+            self.error_code,
+            self.error_message,
+            self.started_at,
+            self.executed_at,
+            self.compensated_at,
+        )
+
+
+def fresh_steps(graph: Graph) -> list[StepRow]:
+    """The steps of a saga that has just been started."""
+    return [StepRow(position) for position in range(len(graph.steps))]
+
+
+def in_order(steps: Sequence[StepRow]) -> list[StepRow]:
+    """The steps by position, as `decide` expects them."""
+    return sorted(steps, key=lambda step: step.position)

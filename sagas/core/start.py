@@ -1,0 +1,32 @@
+"""How a saga begins: its first row and its first history entry. A saga without steps is complete at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from .graph import Graph
+from .history import AT_ONCE, Entry
+from .rows import SagaRow
+from .states import SagaState
+
+KIND = "started"
+
+
+def opening(
+    saga_id: UUID, graph: Graph, rollback: bool, now: datetime, wake_at: datetime, actor: str = ""
+) -> tuple[SagaRow, Entry]:
+    """The row and the entry of a saga that starts `now`."""
+    state, data = opening_state(graph)
+    done = state is not SagaState.STARTED
+    saga = SagaRow(saga_id, graph, rollback, state, 1, None if done else wake_at, now)
+    saga.completed_at = now if done else None
+    return saga, Entry(1, KIND, now, actor=actor, data=data)
+
+
+def opening_state(graph: Graph) -> tuple[SagaState, dict[str, Any]]:
+    """The first state, and what the first history entry says of it."""
+    if graph.steps:
+        return SagaState.STARTED, {}
+    return SagaState.COMPLETED, {"state": str(SagaState.COMPLETED), "completed_at": AT_ONCE}

@@ -1,0 +1,191 @@
+"""Triggers: everything that `decide` can be asked about. Plain values; payloads travel beside them.
+
+Triggers of a step's attempt carry the claim (worker, token) under which it ran; one whose claim is not the step's
+current one changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A hint or the sweep: is there anything to claim?"""
+
+    kind: ClassVar[str] = "claimed"
+    #: The sweep came because `wake_at` had passed: set it anew.
+    sweep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTrigger:
+    """Base of what one attempt of a step reports."""
+
+    kind: ClassVar[str] = ""
+    position: int
+    worker: UUID
+    token: int
+    #: The attempt was of the compensation.
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(AttemptTrigger):
+    """The step's input was worked out after the claim; it is stored before the handler sees it."""
+
+    kind: ClassVar[str] = "prepared"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(AttemptTrigger):
+    """The handler returned."""
+
+    kind: ClassVar[str] = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected(AttemptTrigger):
+    """The handler said no: surely no effect, no retry."""
+
+    kind: ClassVar[str] = "rejected"
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt(AttemptTrigger):
+    """The attempt ended without an answer: an exception, `Retryable`, a timeout."""
+
+    kind: ClassVar[str] = "in_doubt"
+    code: str = ""
+    message: str = ""
+    #: Wished wait before the next attempt (`Retryable(after=…)`), instead of the policy's.
+    after: timedelta | None = None
+    #: The attempt's thread still runs: nothing else of the step may start before it ended.
+    thread_alive: bool = False
+    #: Another attempt would end the same way: unknown at once.
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoEffect(AttemptTrigger):
+    """The attempt failed and surely left nothing behind (an atomic step was rolled back, no input could be made)."""
+
+    kind: ClassVar[str] = "no_effect"
+    code: str = ""
+    message: str = ""
+    after: timedelta | None = None
+    thread_alive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack(AttemptTrigger):
+    """The worker gives an attempt back that it never started."""
+
+    kind: ClassVar[str] = "handed_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded(AttemptTrigger):
+    """The result could not be written; it is recorded without its payload."""
+
+    kind: ClassVar[str] = "unrecorded"
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadEnded(AttemptTrigger):
+    """The thread of a timed-out attempt is gone."""
+
+    kind: ClassVar[str] = "thread_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker process is dead, or has lost its claims: they are taken over."""
+
+    kind: ClassVar[str] = "worker_lost"
+    worker: UUID
+    #: Only this claim (the audit found it unrun); None = all of the worker's.
+    token: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoHandler:
+    """No live worker knows the handler of a ready step."""
+
+    kind: ClassVar[str] = "no_handler"
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlagStale:
+    """No progress for longer than allowed."""
+
+    kind: ClassVar[str] = "flagged_stale"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTrigger:
+    """Base of what a person (or a program in a person's name) asks for."""
+
+    kind: ClassVar[str] = ""
+    actor: str = ""
+    reason: str = ""
+    #: The revision that the person looked at; None = whatever it is now.
+    expected_revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compensate(OperatorTrigger):
+    """Roll the saga back."""
+
+    kind: ClassVar[str] = "compensate"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry(OperatorTrigger):
+    """Run now, with a fresh budget, what is stuck."""
+
+    kind: ClassVar[str] = "retry"
+
+
+Trigger = (
+    Look
+    | Prepared
+    | Completed
+    | Rejected
+    | InDoubt
+    | NoEffect
+    | HandedBack
+    | Unrecorded
+    | ThreadEnded
+    | WorkerLost
+    | NoHandler
+    | FlagStale
+    | Compensate
+    | Retry
+)
+
+#: All of them, for tests that must miss none.
+TRIGGERS: tuple[type, ...] = (
+    Look,
+    Prepared,
+    Completed,
+    Rejected,
+    InDoubt,
+    NoEffect,
+    HandedBack,
+    Unrecorded,
+    ThreadEnded,
+    WorkerLost,
+    NoHandler,
+    FlagStale,
+    Compensate,
+    Retry,
+)

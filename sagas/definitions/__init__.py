@@ -1,0 +1,1 @@
+"""What developers write: definitions, steps, handlers. Needs no database and no settings to be imported."""

@@ -1,0 +1,103 @@
+"""A definition (or a list of steps) made ready to start: its graph and its inputs, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.core.signals import setting_changed
+
+from ..conf import app_settings
+from ..core.errors import DefinitionError
+from ..core.graph import Graph
+from ..core.payload import object_text
+from ..definitions.compiling import compile_graph, flat
+from ..definitions.definition import SagaDefinition
+from ..definitions.registry import registry
+from ..definitions.steps import StepDefinition, read_items
+
+InputFunction = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What every saga of one definition shares."""
+
+    name: str
+    version: str
+    rollback: bool
+    graph: Graph
+    #: Inputs that are the same for every saga, as JSON text.
+    fixed: Mapping[int, str]
+    #: Inputs that are functions of (context, outputs).
+    functions: Mapping[int, InputFunction]
+
+
+def blueprint(definition: str | type[SagaDefinition]) -> Blueprint:
+    """The blueprint of a definition. Raises `DefinitionError`."""
+    found = registry.definition(definition) if isinstance(definition, str) else definition
+    if not (isinstance(found, type) and issubclass(found, SagaDefinition)) or not found.name:
+        raise DefinitionError(f"expected a SagaDefinition with a name, or its name, got {definition!r}")
+    key: Any = found
+    return _of_definition(key, registry.edition)
+
+
+@lru_cache(maxsize=256)
+def _of_definition(definition: Any, edition: int) -> Blueprint:
+    steps = definition.step_definitions()
+    graph = definition.graph()
+    return Blueprint(definition.name, definition.version, definition.rollback, graph, _fixed(steps), _functions(steps))
+
+
+def blueprint_of_steps(name: str, steps: Sequence[Any]) -> Blueprint:
+    """The blueprint of a saga that brings its own list of steps. Raises `DefinitionError`."""
+    items = read_items(steps)
+    written = flat(items)
+    for step in written:
+        if callable(step.input):
+            raise DefinitionError(
+                f"step {step.name!r}: expected input as a dict, got a function: a saga with its own list of steps "
+                f"stores them, and a function can not be stored; declare a SagaDefinition instead"
+            )
+    return Blueprint(name, "", True, compile_graph(items), _fixed(written), {})
+
+
+def _fixed(steps: Sequence[StepDefinition]) -> dict[int, str]:
+    limit = app_settings().MAX_CONTEXT
+    return {
+        position: object_text(dict(step.input or {}), what=f"input of step {step.name!r}", limit=limit)
+        for position, step in enumerate(steps)
+        if not callable(step.input)
+    }
+
+
+def _functions(steps: Sequence[StepDefinition]) -> dict[int, InputFunction]:
+    return {position: step.input for position, step in enumerate(steps) if callable(step.input)}
+
+
+def input_function(saga_name: str, step_name: str) -> InputFunction | None:
+    """The function that works out the step's input, as today's code has it; None when today's code has none."""
+    definition = registry.definitions.get(saga_name)
+    if definition is None:
+        return None
+    for step in definition.step_definitions():
+        if step.name == step_name:
+            return step.input if callable(step.input) else None
+    return None
+
+
+def work_out(function: InputFunction, step_name: str, context: Any, outputs: Mapping[str, Any]) -> str:
+    """The input as JSON text. Whatever the function raises comes through; a value JSON can not hold is a
+    `PayloadError`."""
+    value = function(context, outputs)
+    return object_text(value, what=f"input of step {step_name!r}", limit=app_settings().MAX_CONTEXT)
+
+
+def _reset(*, setting: str, **kwargs: Any) -> None:
+    if setting == "SAGAS":
+        _of_definition.cache_clear()
+
+
+setting_changed.connect(_reset, dispatch_uid="sagas.engine.blueprint")

@@ -1,0 +1,62 @@
+"""Database connections around user code: a handler must leave none in a transaction; broken ones are given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def open_now() -> frozenset[str]:
+    """Connections of this thread that are in a transaction before the handler is called: only a test's are."""
+    return frozenset(connection.alias for connection in connections.all(initialized_only=True) if _open(connection))
+
+
+def nesting() -> dict[str, int]:
+    """How deep this thread is in transactions: after an atomic step's handler as deep as before, or what we take for
+    the commit would be the end of a block that the handler left open."""
+    return {c.alias: len(c.savepoint_ids) for c in connections.all(initialized_only=True) if c.in_atomic_block}
+
+
+def left_open(before: frozenset[str] = frozenset()) -> str:
+    """What the handler left open in its thread's connections (empty: nothing). What is open is closed, and with it
+    rolled back, so that the next handler in this thread starts clean. Broken connections are given up."""
+    complaints = []
+    for connection in connections.all(initialized_only=True):
+        complaint = "" if connection.alias in before else _open(connection)
+        if complaint:
+            complaints.append(complaint)
+            connection.connection.close()
+            del connections[connection.alias]
+        else:
+            _renew(connection)
+    if not complaints:
+        return ""
+    return f"the handler left {' and '.join(complaints)} open: it was rolled back, and what else it did is in doubt"
+
+
+def _open(connection: BaseDatabaseWrapper) -> str:
+    if connection.connection is None:
+        return ""
+    if connection.in_atomic_block:
+        return f"a transaction on {connection.alias!r}"
+    if not connection.get_autocommit() and connection.settings_dict["AUTOCOMMIT"]:
+        return f"autocommit switched off on {connection.alias!r}"
+    return f"a transaction begun in SQL on {connection.alias!r}" if _begun_in_sql(connection.connection) else ""
+
+
+def _begun_in_sql(driver: Any) -> bool:
+    """`cursor.execute("BEGIN")`: Django does not know of it, and all that follows in this thread would be lost."""
+    status = getattr(getattr(driver, "info", None), "transaction_status", 0)
+    return 1 <= status <= 3 or bool(getattr(driver, "in_transaction", False))
+
+
+def _renew(connection: BaseDatabaseWrapper) -> None:
+    """Between two units of work: give it up if it is broken.
+
+    CONN_MAX_AGE is for requests: its default (close after each) would open a new connection for every attempt.
+    """
+    if not connection.in_atomic_block:
+        connection.close_at = None
+        connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,9 @@
+"""The rows: `Saga`, `Step`, `HistoryEntry`, `Worker`, `SagaGraph`. They hold no rule; only the store writes them."""
+
+from .graph import SagaGraph
+from .history import HistoryEntry
+from .saga import Saga
+from .step import Step
+from .worker import Worker
+
+__all__ = ["HistoryEntry", "Saga", "SagaGraph", "Step", "Worker"]

@@ -1,0 +1,70 @@
+"""`Step`: one step of one saga."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..core.states import StepStatus
+from .managers import InSagasDatabase
+from .saga import Saga
+
+STEP_STATUSES = [(status.value, _(status.value)) for status in StepStatus]
+
+
+class Step(models.Model):
+    """A step's row: where it stands, its payloads, its claim."""
+
+    saga = models.ForeignKey(
+        Saga, verbose_name=_("saga"), on_delete=models.CASCADE, related_name="steps", db_index=False
+    )
+    #: Its place in the written order, from 0.
+    position = models.PositiveSmallIntegerField(_("position"))
+    name = models.CharField(_("name"), max_length=100)
+    action = models.CharField(_("action"), max_length=100)
+    compensation = models.CharField(_("compensation"), max_length=100, blank=True, default="")
+    queue = models.CharField(_("queue"), max_length=100, blank=True, default="")
+    #: Positions of the steps it waits for.
+    depends_on = models.JSONField(_("depends on"), default=list)
+    input = models.JSONField(_("input"), null=True, blank=True)
+    output = models.JSONField(_("output"), null=True, blank=True)
+    status = models.CharField(_("status"), max_length=20, choices=STEP_STATUSES, default=StepStatus.PENDING)
+    #: One opening of the step; the next one gets new idempotency keys.
+    round = models.PositiveSmallIntegerField(_("round"), default=1)
+    #: Attempts of the action, and of the compensation, in this round.
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    undo_attempt = models.PositiveIntegerField(_("attempt of the compensation"), default=0)
+    #: Attempts spent of the current budgets.
+    tries = models.PositiveIntegerField(_("tries"), default=0)
+    undo_tries = models.PositiveIntegerField(_("tries of the compensation"), default=0)
+    #: An attempt ended without an answer: the effect may be there.
+    doubt = models.BooleanField(_("in doubt"), default=False)
+    #: The claim: which worker process runs it, under which token, since when.
+    claim_worker = models.UUIDField(_("claimed by"), null=True, blank=True)
+    claim_token = models.BigIntegerField(_("claim token"), null=True, blank=True)
+    claimed_at = models.DateTimeField(_("claimed at"), null=True, blank=True)
+    #: A timed-out attempt whose thread may still run in that process.
+    stale_worker = models.UUIDField(_("old thread in"), null=True, blank=True)
+    stale_token = models.BigIntegerField(_("old thread's token"), null=True, blank=True)
+    #: What blocks it until a person acts; empty when nothing does.
+    hold = models.CharField(_("hold"), max_length=20, blank=True, default="")
+    #: Not before.
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    crashes = models.PositiveSmallIntegerField(_("crashes"), default=0)
+    error_code = models.CharField(_("error code"), max_length=100, blank=True, default="")
+    error_message = models.TextField(_("error message"), blank=True, default="")
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    executed_at = models.DateTimeField(_("executed at"), null=True, blank=True)
+    compensated_at = models.DateTimeField(_("compensated at"), null=True, blank=True)
+
+    objects = InSagasDatabase()
+
+    class Meta:
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
+        default_permissions = ("view",)
+        ordering = ("saga", "position")
+        constraints = [models.UniqueConstraint(fields=["saga", "name"], name="sagas_step_name")]
+
+    def __str__(self) -> str:
+        return self.name

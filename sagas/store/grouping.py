@@ -1,0 +1,160 @@
+"""From submissions to writes: decide each in order on what is loaded, fold several of one saga into one write."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+from ..core.claims import Budget, Offer
+from ..core.decide import Decision, Desk, decide
+from ..core.errors import InvariantError, SagaError
+from ..core.history import Entry
+from ..core.triggers import AttemptTrigger, Completed, Prepared, Unrecorded
+from .base import Loaded, Payload, Result, Submission, Verdict
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class SagaWrite:
+    """Everything that one group changes in one saga."""
+
+    loaded: Loaded
+    moved: bool = False
+    woken: bool = False
+    changed: set[int] = field(default_factory=set)
+    outputs: dict[int, str] = field(default_factory=dict)
+    inputs: dict[int, str] = field(default_factory=dict)
+    #: Context additions, in order.
+    patches: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+    def patch(self) -> str | None:
+        """The additions to the context as one JSON object."""
+        if len(self.patches) < 2:
+            return self.patches[0] if self.patches else None
+        merged: dict[str, object] = {}
+        for text in self.patches:
+            merged.update(json.loads(text))
+        return json.dumps(merged, ensure_ascii=False, separators=(",", ":"))
+
+
+def decide_group(
+    submissions: Sequence[Submission],
+    loaded: Mapping[UUID, Loaded],
+    others: Mapping[UUID, SagaError | None],
+    now: datetime,
+    offer: Offer | None,
+    budget: Budget | None = None,
+) -> tuple[list[Result], list[SagaWrite]]:
+    """Decide all; returns the results in order and what is to be written, one per saga, in id order.
+
+    `others`: sagas that exist and were not loaded, because somebody holds them (None) or for that error. `budget`: what
+    is left of the offer, where an earlier part of the group has taken from it.
+    """
+    if budget is None and offer is not None:
+        budget = offer.budget()
+    writes = {saga_id: SagaWrite(found) for saga_id, found in loaded.items()}
+    results = []
+    for submission in submissions:
+        write = writes.get(submission.saga_id)
+        if write is None:
+            results.append(_not_loaded(submission, others))
+        else:
+            results.append(_decide_one(submission, write, now, offer, budget))
+    return results, [writes[saga_id] for saga_id in sorted(writes) if _has_work(writes[saga_id])]
+
+
+def _not_loaded(submission: Submission, others: Mapping[UUID, SagaError | None]) -> Result:
+    if submission.saga_id not in others:
+        return Result(submission, Verdict.MISSING)
+    error = others[submission.saga_id]
+    return Result(submission, Verdict.REFUSED, str(error), error) if error else Result(submission, Verdict.BUSY)
+
+
+def _has_work(write: SagaWrite) -> bool:
+    return bool(write.moved or write.woken or write.inputs or write.entries)
+
+
+def _decide_one(
+    submission: Submission, write: SagaWrite, now: datetime, offer: Offer | None, budget: Budget | None
+) -> Result:
+    loaded = write.loaded
+    before = loaded.saga.revision
+    desk = None
+    if offer is not None and budget is not None:
+        desk = Desk(offer, budget, submission.book)
+        if isinstance(submission.trigger, AttemptTrigger):
+            budget.bring(undo=submission.trigger.undo)
+    try:
+        decision = decide(loaded.saga, loaded.steps, submission.trigger, now, desk)
+    except SagaError as exc:
+        error = exc
+    except Exception as exc:  # one saga whose rows make no sense must not stop the others of the group
+        text = f"{submission.trigger.kind} could not be decided: {exc!r}"
+        complain(submission.saga_id, text)
+        error = InvariantError(text, saga_id=submission.saga_id)
+    else:
+        return _decided(submission, write, decision, before)
+    return Result(submission, Verdict.REFUSED, str(error), error, loaded.saga, loaded.steps, loaded.name)
+
+
+@lru_cache(maxsize=1000)
+def complain(saga_id: UUID, text: str) -> None:
+    """Say what is wrong with a saga; once, however often the sweep comes by."""
+    logger.error("saga %s: %s", saga_id, text, extra={"action": "broken", "saga_id": str(saga_id)})
+
+
+def _decided(submission: Submission, write: SagaWrite, decision: Decision, before: int) -> Result:
+    loaded = write.loaded
+    _note(write, submission, decision, before)
+    return Result(
+        submission,
+        Verdict.IGNORED if decision.ignored else Verdict.APPLIED,
+        decision.ignored,
+        None,
+        loaded.saga,
+        loaded.steps,
+        loaded.name,
+        loaded.request_id,
+        before,
+        decision.claims,
+        decision.unclaimed,
+        loaded.keys,
+    )
+
+
+def _note(write: SagaWrite, submission: Submission, decision: Decision, before: int) -> None:
+    loaded = write.loaded
+    write.moved = write.moved or decision.moved
+    write.woken = write.woken or decision.saga.wake_at != loaded.read_wake
+    write.changed |= decision.changed
+    loaded.saga, loaded.steps = decision.saga, decision.steps
+    if decision.entry is not None:
+        write.entries.append(decision.entry)
+    elif decision.note is not None and not submission.again:
+        write.entries.append(decision.note)
+    if submission.payload is not None and not decision.ignored:
+        _note_payload(write, submission, submission.payload, decision, before)
+
+
+def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, decision: Decision, before: int) -> None:
+    trigger = submission.trigger
+    if isinstance(trigger, Prepared):
+        write.inputs.update(payload.inputs)
+        return
+    if not isinstance(trigger, (Completed, Unrecorded)) or decision.entry is None:
+        return
+    if payload.output is not None and not trigger.undo:
+        write.outputs[trigger.position] = payload.output
+    if payload.context is not None:
+        write.patches.append(payload.context)
+    if payload.inputs and payload.basis == before:
+        # Only for steps claimed in this very commit: the others are worked out when their turn comes.
+        taken = {claim.position for claim in decision.claims}
+        write.inputs.update({position: text for position, text in payload.inputs.items() if position in taken})

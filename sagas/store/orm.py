@@ -1,0 +1,300 @@
+"""The ORM store: PostgreSQL in groups, SQLite one writer at a time. The only place that locks and writes saga rows.
+
+Lock order: saga rows in id order (`FOR NO KEY UPDATE`, skipped when another transaction holds them), then, in a
+statement that starts after the locks were granted, their steps. Reads go through the ORM; writes are raw SQL in the
+dialect modules beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+
+from ..conf import app_settings
+from ..core.claims import Budget, Offer
+from ..core.graph import Graph
+from ..core.rows import SagaRow, StepRow
+from ..core.triggers import Look
+from ..exceptions import StoreConflictError, StoreConnectionError, StoreDataError, StoreError
+from ..models import Saga, SagaGraph, Step
+from .base import DueSaga, Existing, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
+from .grouping import decide_group
+from .reading import CONTEXT, PAYLOADS, SAGA_COLUMNS, STEP_COLUMNS, Read, collect
+from .sql import Dialect, dialect_for
+
+#: SQLSTATEs after which the same transaction may simply be tried again: serialisation, deadlock, lock not available, a
+#: prepared statement that somebody has discarded.
+_TRY_AGAIN = frozenset({"40001", "40P01", "55P03", "26000"})
+#: … that are nobody's value but the database's condition: read-only after a failover, the session ended for idling,
+#: no such table or column or right to it (42: a migration that has not run yet).
+_NOT_NOW = ("25006", "25P03", "42")
+
+
+@contextmanager
+def translated(alias: str) -> Iterator[None]:
+    """Vendor errors stop here."""
+    try:
+        yield
+    except DatabaseError as exc:
+        raise _translation(exc, alias) from exc
+    except InterfaceError as exc:
+        raise _gone(exc, alias) from exc
+    except UnicodeEncodeError as exc:
+        raise StoreDataError(f"the database refused a value: {exc}") from exc
+
+
+def _translation(exc: DatabaseError, alias: str) -> StoreError:
+    if _is_conflict(exc):
+        return StoreConflictError(f"the database broke the transaction off: {exc}")
+    if isinstance(exc, OperationalError) or _sqlstate(exc).startswith(_NOT_NOW):
+        return _gone(exc, alias)
+    return StoreDataError(f"the database refused a value: {exc}")
+
+
+def _gone(exc: Exception, alias: str) -> StoreConnectionError:
+    if not connections[alias].in_atomic_block:
+        connections[alias].close()
+    return StoreConnectionError(f"the database does not answer: {exc}")
+
+
+def _sqlstate(exc: Exception) -> str:
+    return getattr(exc.__cause__, "sqlstate", None) or ""
+
+
+def _is_conflict(exc: Exception) -> bool:
+    return _sqlstate(exc) in _TRY_AGAIN or "database is locked" in str(exc) or "database table is locked" in str(exc)
+
+
+class OrmStore(Store):
+    """Sagas in the host's database."""
+
+    def __init__(self, alias: str | None = None) -> None:
+        self.alias = alias or app_settings().DATABASE
+        self._ahead = timedelta(0)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The SQL of the database behind the alias."""
+        return dialect_for(connections[self.alias].vendor)
+
+    def now(self) -> datetime:
+        """The database's time."""
+        with translated(self.alias):
+            return self.dialect.now(connections[self.alias])
+
+    def clock(self) -> datetime:
+        """The machine's time, corrected by what the last group saw of the database's."""
+        return datetime.now(UTC) + self._ahead
+
+    def insert(self, sagas: Sequence[NewSaga]) -> list[Inserted | Existing]:
+        """Insert in the caller's transaction, or in one of its own when there is none."""
+        if not sagas:
+            return []
+        graphs = {saga.graph.hash: saga.graph for saga in sagas if (self.alias, saga.graph.hash) not in _STORED}
+        with translated(self.alias), self._all_or_nothing(one_statement=not graphs):
+            if graphs:
+                self._store_graphs(graphs)
+            inserted = self.dialect.insert(connections[self.alias], sagas)
+            return self._existing(sagas, inserted)
+
+    def _all_or_nothing(self, *, one_statement: bool) -> AbstractContextManager[Any]:
+        """A transaction, but for one statement alone: that is one by itself, and saves two round trips."""
+        if one_statement and self.dialect.one_statement:
+            return nullcontext()
+        return transaction.atomic(using=self.alias, savepoint=False)
+
+    def _store_graphs(self, graphs: dict[str, Graph]) -> None:
+        rows = [SagaGraph(hash=digest, data=graph.to_json()) for digest, graph in sorted(graphs.items())]
+        SagaGraph.objects.using(self.alias).bulk_create(rows, ignore_conflicts=True)
+        # Known only once committed: a rollback takes the row away again.
+        transaction.on_commit(partial(_remember, self.alias, set(graphs)), using=self.alias, robust=True)
+
+    def _existing(self, sagas: Sequence[NewSaga], inserted: dict[UUID, Inserted]) -> list[Inserted | Existing]:
+        found: list[Inserted | Existing] = []
+        for saga in sagas:
+            if saga.id in inserted:
+                found.append(inserted[saga.id])
+                continue
+            row = (
+                Saga.objects.using(self.alias)
+                .filter(name=saga.name, owner=saga.owner, idempotency_key=saga.idempotency_key)
+                .values_list("id", "payload_hash")
+                .first()
+            )
+            if row is None:
+                raise StoreConflictError("the saga that used this idempotency key was deleted meanwhile: start again")
+            found.append(Existing(*row))
+        return found
+
+    def load(self, ids: Iterable[UUID]) -> dict[UUID, tuple[SagaRow, list[StepRow]]]:
+        """Read without a lock; saga and steps of one moment."""
+        wanted = list(ids)
+        with translated(self.alias), self._snapshot():
+            rows = list(Saga.objects.using(self.alias).filter(pk__in=wanted).values_list(*SAGA_COLUMNS))
+            read = collect(rows, self._step_rows(rows), self.alias)
+        for error in read.unreadable.values():
+            raise error
+        return {saga_id: (loaded.saga, loaded.steps) for saga_id, loaded in read.found.items()}
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Reads of one moment. Inside the caller's own transaction they are as its isolation level makes them."""
+        connection = connections[self.alias]
+        if connection.in_atomic_block:
+            yield
+            return
+        with self.dialect.reading(connection):
+            yield
+
+    def texts(self, ids: Iterable[UUID]) -> dict[UUID, Texts]:
+        """Read payloads as text, never parsed: every handler gets values of its own."""
+        wanted = list(ids)
+        with translated(self.alias), self._snapshot():
+            sagas = Saga.objects.using(self.alias).filter(pk__in=wanted)
+            found = {row[0]: Texts(row[1], row[2], {}, {}) for row in sagas.values_list("id", "revision", CONTEXT)}
+            steps = Step.objects.using(self.alias).filter(saga_id__in=list(found)).order_by()
+            for saga_id, position, input_text, output_text in steps.values_list("saga_id", "position", *PAYLOADS):
+                found[saga_id].inputs[position] = input_text
+                found[saga_id].outputs[position] = output_text
+        return found
+
+    def due(self, *, limit: int, after: DueSaga | None = None) -> list[DueSaga]:
+        """By the index on `wake_at`, behind the cursor."""
+        with translated(self.alias):
+            return [
+                DueSaga(saga_id, wake_at)
+                for saga_id, wake_at in self.dialect.due(connections[self.alias], limit=limit, after=after)
+            ]
+
+    def apply(
+        self, submissions: Sequence[Submission], offer: Offer | None = None, *, wait: bool = False
+    ) -> list[Result]:
+        """Decide from memory and write in one statement what this process knows; lock, read, decide and write the rest.
+
+        What had moved meanwhile comes back from the first part and takes the second.
+        """
+        budget = offer.budget() if offer is not None else None
+        results: dict[int, Result] = {}
+        with translated(self.alias):
+            if not wait and self.dialect.one_statement and not connections[self.alias].in_atomic_block:
+                results = self._apply_optimistic(submissions, offer, budget)
+            rest = [submission for submission in submissions if id(submission) not in results]
+            if rest:
+                found = self._apply_locked(rest, offer, budget, wait=wait)
+                results.update({id(submission): result for submission, result in zip(rest, found, strict=True)})
+        return [results[id(submission)] for submission in submissions]
+
+    def _apply_optimistic(
+        self, submissions: Sequence[Submission], offer: Offer | None, budget: Budget | None
+    ) -> dict[int, Result]:
+        """No lock: decide on what this process wrote last, or for a look on what is read now, and write in one
+        statement that is conditional on the revision. The results of those for which that went well."""
+        fresh = _only_looks(submissions) if offer is not None else set()
+        mine = [one for one in submissions if one.known is not None or one.saga_id in fresh]
+        if not mine:
+            return {}
+        connection = connections[self.alias]
+        self.dialect.pin(connection)
+        read = self._read(fresh) if fresh else Read()
+        loaded = {one.saga_id: replace(one.known) for one in mine if one.known is not None} | read.found
+        mine = [one for one in mine if one.saga_id in loaded]
+        results, writes = decide_group(mine, loaded, {}, self.clock(), offer, budget)
+        written = self.dialect.write(connection, writes) if writes else set()
+        idle = read.found.keys() - {write.loaded.saga.id for write in writes}
+        well = [r for r in results if r.submission.saga_id in written or (r.submission.saga_id in idle and not r.error)]
+        _give_texts(well, read.found)
+        return {id(result.submission): result for result in well}
+
+    def _read(self, ids: set[UUID]) -> Read:
+        saga_rows, step_rows = self.dialect.read(connections[self.alias], sorted(ids))
+        read = collect(saga_rows, step_rows, self.alias, payloads=True, clock=True)
+        if saga_rows:
+            self._ahead = read.now - datetime.now(UTC)
+        return read
+
+    def _apply_locked(
+        self, submissions: Sequence[Submission], offer: Offer | None, budget: Budget | None, *, wait: bool
+    ) -> list[Result]:
+        ids = sorted({submission.saga_id for submission in submissions})
+        with self.dialect.one_writer(self.alias), transaction.atomic(using=self.alias):
+            connection = connections[self.alias]
+            self.dialect.begin(connection)
+            # A look is followed by a handler: its payloads come with the rows, instead of by a second journey.
+            payloads = offer is not None and any(isinstance(submission.trigger, Look) for submission in submissions)
+            read = self._lock(ids, wait=wait, payloads=payloads)
+            existing = self._which_exist([i for i in ids if i not in read.found and i not in read.unreadable])
+            others = {**dict.fromkeys(existing), **read.unreadable}
+            results, writes = decide_group(submissions, read.found, others, read.now, offer, budget)
+            if writes and len(self.dialect.write(connection, writes)) != len(writes):
+                raise StoreConflictError("a saga that was locked has moved: submit again")
+        if payloads:
+            _give_texts(results, read.found)
+        return results
+
+    def _lock(self, ids: Sequence[UUID], *, wait: bool, payloads: bool) -> Read:
+        # select_for_update is left out silently by SQLite; there the transaction has begun with a write.
+        sagas = Saga.objects.using(self.alias).select_for_update(
+            no_key=self.dialect.no_key, skip_locked=self.dialect.skip_locked and not wait
+        )
+        columns = (*SAGA_COLUMNS, *((CONTEXT,) if payloads else ()), *self.dialect.clock)
+        rows = list(sagas.filter(pk__in=ids).order_by("pk").values_list(*columns))
+        steps = self._step_rows(rows, payloads=payloads)
+        read = collect(rows, steps, self.alias, payloads=payloads, clock=bool(self.dialect.clock))
+        self._ahead = read.now - datetime.now(UTC)
+        return read
+
+    def _step_rows(self, saga_rows: Sequence[Sequence[Any]], *, payloads: bool = False) -> list[Sequence[Any]]:
+        if not saga_rows:
+            return []
+        steps = Step.objects.using(self.alias).filter(saga_id__in=[row[0] for row in saga_rows]).order_by()
+        return list(steps.values_list(*STEP_COLUMNS, *(PAYLOADS if payloads else ())))
+
+    def _which_exist(self, ids: Sequence[UUID]) -> set[UUID]:
+        return set(Saga.objects.using(self.alias).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
+
+    def after_commit(self, function: Callable[[], None]) -> None:
+        """Robust: a hook of somebody else that raises must not take ours with it."""
+        transaction.on_commit(function, using=self.alias, robust=True)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """A transaction of the handler's thread on the sagas' database."""
+        with self.dialect.one_writer(self.alias), transaction.atomic(using=self.alias):
+            self.dialect.begin_atomic(connections[self.alias])
+            yield
+
+
+def _only_looks(submissions: Sequence[Submission]) -> set[UUID]:
+    """Sagas that this process does not know, and that are only looked at."""
+    looks = {one.saga_id for one in submissions if one.known is None and isinstance(one.trigger, Look)}
+    return looks - {one.saga_id for one in submissions if not isinstance(one.trigger, Look)}
+
+
+def _give_texts(results: Sequence[Result], loaded: dict[UUID, Loaded]) -> None:
+    for result in results:
+        found = loaded.get(result.submission.saga_id)
+        if result.claims and isinstance(result.submission.trigger, Look) and found is not None and found.texts:
+            texts = found.texts
+            result.texts = Texts(result.saga.revision if result.saga else 0, texts.context, texts.inputs, texts.outputs)
+
+
+_STORED: set[tuple[str, str]] = set()
+_MOST_STORED = 10_000
+
+
+def _remember(alias: str, digests: set[str]) -> None:
+    if len(_STORED) > _MOST_STORED:  # sagas with step lists of their own may have ever new graphs
+        _STORED.clear()
+    _STORED.update((alias, digest) for digest in digests)
+
+
+def forget() -> None:
+    """Forget which graphs are stored."""
+    _STORED.clear()

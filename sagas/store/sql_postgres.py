@@ -1,0 +1,290 @@
+"""PostgreSQL: a group is locked in one statement and written in three, with arrays that are unnested.
+
+`UPDATE … FROM unnest` is planned anew each time (client-side binding) with sequential scans discouraged: on freshly
+filled tables the planner otherwise reads them whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from ..conf import app_settings
+from ..core.start import KIND, opening_state
+from ..core.states import StepStatus
+from ..crash import crash_point
+from .arrays import Columns
+from .base import DueSaga, Inserted, NewSaga
+from .grouping import SagaWrite
+from .prepared import Prepared
+from .reading import SAGA_COLUMNS, STEP_COLUMNS
+from .sql import no_lock
+
+_NEW_SAGA = Columns(
+    "id uuid, name text, version text, graph_id text, state text, rollback bool, context text, subject_type int, "
+    "subject_id text, owner text, idempotency_key text, payload_hash text, tags text, priority int, wake_in float8, "
+    "deadline_at timestamptz, request_id text, done bool"
+)
+_NEW_STEP = Columns(
+    "saga_id uuid, position int, name text, action text, compensation text, queue text, depends_on text, input text"
+)
+_NEW_HISTORY = Columns("id uuid, actor text, data text")
+_SAGA = Columns(
+    "id uuid, state text, revision int, wake_at timestamptz, updated_at timestamptz, stale_since timestamptz, "
+    "paused_at timestamptz, attention text, error_code text, error_message text, completed_at timestamptz, patch text"
+)
+_KEY = Columns("id uuid, revision int")
+_STEP = Columns(
+    "saga_id uuid, id bigint, status text, round int, attempt int, undo_attempt int, tries int, undo_tries int, "
+    "doubt bool, claim_worker uuid, claim_token bigint, claimed_at timestamptz, stale_worker uuid, "
+    "stale_token bigint, hold text, due_at timestamptz, crashes int, error_code text, error_message text, "
+    "started_at timestamptz, executed_at timestamptz, compensated_at timestamptz, input text, output text"
+)
+_HISTORY = Columns(
+    "saga_id uuid, seq int, kind text, step text, attempt int, round int, actor text, reason text, data text, "
+    "note_key text, at timestamptz"
+)
+
+_INSERT = Prepared(
+    "insert",
+    f"""
+WITH new AS (
+    INSERT INTO sagas_saga (id, name, version, graph_id, state, revision, rollback, context, subject_type_id,
+        subject_id, owner, idempotency_key, payload_hash, tags, priority, wake_at, deadline_at, attention, error_code,
+        error_message, request_id, created_at, updated_at, completed_at)
+    SELECT d.id, d.name, d.version, d.graph_id, d.state, 1, d.rollback, d.context::jsonb, d.subject_type, d.subject_id,
+        d.owner, d.idempotency_key, d.payload_hash, d.tags::jsonb, d.priority,
+        CASE WHEN d.done THEN NULL ELSE clock.now + d.wake_in * interval '1 second' END, d.deadline_at,
+        '', '', '', d.request_id, clock.now, clock.now, CASE WHEN d.done THEN clock.now END
+    FROM (SELECT clock_timestamp() AS now) clock, {_NEW_SAGA.unnest} AS d({_NEW_SAGA.names})
+    ON CONFLICT (name, owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, created_at, wake_at
+), steps AS (
+    INSERT INTO sagas_step (saga_id, position, name, action, compensation, queue, depends_on, input, status, round,
+        attempt, undo_attempt, tries, undo_tries, doubt, hold, crashes, error_code, error_message)
+    SELECT s.saga_id, s.position, s.name, s.action, s.compensation, s.queue, s.depends_on::jsonb, s.input::jsonb,
+        %s, 1, 0, 0, 0, 0, false, '', 0, '', ''
+    FROM {_NEW_STEP.unnest} AS s({_NEW_STEP.names}) JOIN new ON new.id = s.saga_id
+), history AS (
+    INSERT INTO sagas_historyentry (saga_id, seq, kind, step, attempt, round, actor, reason, data, at)
+    SELECT new.id, 1, %s, '', 0, 0, h.actor, '', h.data::jsonb, new.created_at
+    FROM new JOIN {_NEW_HISTORY.unnest} AS h({_NEW_HISTORY.names}) ON h.id = new.id
+)
+SELECT id, created_at, wake_at FROM new
+""",  # noqa: S608 - put together from constants
+)
+
+_IDS = Columns("id uuid")
+_STEP_FIELDS = ["id" if name == "pk" else name for name in STEP_COLUMNS]
+_NO_SAGA = ", ".join(["NULL"] * (len(SAGA_COLUMNS) + 2))
+_NO_STEP = ", ".join(["NULL"] * (len(STEP_COLUMNS) + 2))
+#: Sagas with their steps in one statement, so of one moment: first the columns of a saga, then those of a step.
+_READ = Prepared(
+    "read",
+    f"""
+SELECT s.{", s.".join(SAGA_COLUMNS)}, s.context::text, statement_timestamp(), {_NO_STEP}
+FROM sagas_saga AS s WHERE s.id IN (SELECT {_IDS.unnest})
+UNION ALL
+SELECT {_NO_SAGA}, t.{", t.".join(_STEP_FIELDS)}, t.input::text, t.output::text
+FROM sagas_step AS t WHERE t.saga_id IN (SELECT {_IDS.unnest})
+""",  # noqa: S608
+)
+_SAGA_WIDTH = len(SAGA_COLUMNS) + 2
+
+#: A decided group: written for those sagas that are still at the revision they were decided from, and that nobody
+#: else holds; all of it in one statement, which is a transaction by itself where there is none around it.
+_WRITE = Prepared(
+    "write",
+    f"""
+WITH mine AS (
+    SELECT s.id FROM sagas_saga AS s JOIN {_KEY.unnest} AS k({_KEY.names}) ON s.id = k.id AND s.revision = k.revision
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+), sagas AS (
+    UPDATE sagas_saga AS s SET state = d.state, revision = d.revision, wake_at = d.wake_at, updated_at = d.updated_at,
+        stale_since = d.stale_since, paused_at = d.paused_at, attention = d.attention, error_code = d.error_code,
+        error_message = d.error_message, completed_at = d.completed_at,
+        context = CASE WHEN d.patch IS NULL THEN s.context ELSE s.context || d.patch::jsonb END
+    FROM {_SAGA.unnest} AS d({_SAGA.names}) JOIN mine ON mine.id = d.id
+    WHERE s.id = d.id
+), steps AS (
+    UPDATE sagas_step AS s SET status = d.status, round = d.round, attempt = d.attempt, undo_attempt = d.undo_attempt,
+        tries = d.tries, undo_tries = d.undo_tries, doubt = d.doubt, claim_worker = d.claim_worker,
+        claim_token = d.claim_token, claimed_at = d.claimed_at, stale_worker = d.stale_worker,
+        stale_token = d.stale_token, hold = d.hold, due_at = d.due_at, crashes = d.crashes,
+        error_code = d.error_code, error_message = d.error_message, started_at = d.started_at,
+        executed_at = d.executed_at, compensated_at = d.compensated_at,
+        input = COALESCE(s.input, d.input::jsonb), output = COALESCE(d.output::jsonb, s.output)
+    FROM {_STEP.unnest} AS d({_STEP.names}) JOIN mine ON mine.id = d.saga_id
+    WHERE s.id = d.id
+), history AS (
+    INSERT INTO sagas_historyentry (saga_id, seq, kind, step, attempt, round, actor, reason, data, note_key, at)
+    SELECT d.saga_id, d.seq, d.kind, d.step, d.attempt, d.round, d.actor, d.reason, d.data::jsonb, d.note_key, d.at
+    FROM {_HISTORY.unnest} AS d({_HISTORY.names}) JOIN mine ON mine.id = d.saga_id
+    ON CONFLICT (saga_id, note_key) WHERE note_key IS NOT NULL DO NOTHING
+)
+SELECT id FROM mine
+""",  # noqa: S608
+)
+
+
+class Postgres:
+    """See `store.sql.Dialect`."""
+
+    no_key = True
+    skip_locked = True
+    clock = (Now(),)
+    one_statement = True
+
+    def now(self, connection: Any) -> datetime:
+        """Of the statement, not of the transaction: locks may have been waited for."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement_timestamp()")
+            found: datetime = cursor.fetchone()[0]
+            return found
+
+    def begin(self, connection: Any) -> None:
+        """Not in a transaction of the caller's, whose plans and pauses are not ours."""
+        if connection.savepoint_ids or getattr(connection.connection, "sagas_pinned", False):
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(_settings("SET LOCAL"))
+
+    @contextmanager
+    def reading(self, connection: Any) -> Iterator[None]:
+        """READ COMMITTED takes a new snapshot per statement; two reads of one saga need one."""
+        with transaction.atomic(using=connection.alias):
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
+    def begin_atomic(self, connection: Any) -> None:
+        """The handler's plans are its own."""
+
+    def one_writer(self, alias: str) -> AbstractContextManager[Any]:
+        """Row locks do it."""
+        return no_lock(alias)
+
+    def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
+        """All rows in one statement."""
+        rows, steps, history = [], [], []
+        for new in sagas:
+            state, data = opening_state(new.graph)
+            rows.append(
+                (
+                    new.id, new.name, new.version, new.graph.hash, str(state), new.rollback, new.context,
+                    new.subject_type, new.subject_id, new.owner, new.idempotency_key, new.payload_hash, new.tags,
+                    new.priority, new.wake_in.total_seconds(), new.deadline_at, new.request_id, not new.graph.steps,
+                )
+            )  # fmt: skip
+            history.append((new.id, new.owner, json.dumps(data)))
+            for position, spec in enumerate(new.graph.steps):
+                needed = str(list(spec.depends_on))
+                steps.append(
+                    (
+                        new.id, position, spec.name, spec.action, spec.compensation, spec.queue, needed,
+                        new.inputs.get(position),
+                    )
+                )  # fmt: skip
+        parameters = [
+            *_NEW_SAGA.literals(rows),
+            str(StepStatus.PENDING),
+            *_NEW_STEP.literals(steps),
+            KIND,
+            *_NEW_HISTORY.literals(history),
+        ]
+        return {row[0]: Inserted(row[1], row[2]) for row in _INSERT.run(connection, parameters)}
+
+    def read(self, connection: Any, ids: Sequence[UUID]) -> tuple[list[Any], list[Any]]:
+        """One statement."""
+        literal = _IDS.literals([(saga_id,) for saga_id in ids])
+        rows = _READ.run(connection, [*literal, *literal])
+        sagas = [row[:_SAGA_WIDTH] for row in rows if row[0] is not None]
+        return sagas, [row[_SAGA_WIDTH:] for row in rows if row[0] is None]
+
+    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime]]:
+        """Along the partial index."""
+        behind, params = "", []
+        if after is not None:
+            behind, params = "AND (wake_at, id) > (%s, %s)", [after.wake_at, after.id]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT id, wake_at FROM sagas_saga WHERE wake_at IS NOT NULL AND wake_at <= statement_timestamp() "  # noqa: S608
+                f"{behind} ORDER BY wake_at, id LIMIT %s",
+                [*params, limit],
+            )
+            return list(cursor.fetchall())
+
+    def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:
+        """One statement, however large the group."""
+        parameters = [
+            *_KEY.literals([(write.loaded.saga.id, write.loaded.read_revision) for write in writes]),
+            *_SAGA.literals([_saga_values(write) for write in writes if write.moved or write.woken]),
+            *_STEP.literals([values for write in writes for values in _step_values(write)]),
+            *_HISTORY.literals([values for write in writes for values in _history_values(write)]),
+        ]
+        crash_point("group_before_write")
+        written = {row[0] for row in _WRITE.run(connection, parameters)}
+        crash_point("group_after_write")
+        return written
+
+    def pin(self, connection: Any) -> None:
+        """For as long as the connection lives: for a worker's own connections."""
+        connection.ensure_connection()
+        if not getattr(connection.connection, "sagas_pinned", False):
+            with connection.cursor() as cursor:
+                cursor.execute(_settings("SET"))
+            connection.connection.sagas_pinned = True
+
+
+def _settings(verb: str) -> str:
+    """Plans are pinned to the indexes. A process that freezes in the middle of a group loses its locks well before
+    others take its work over."""
+    pause = int(app_settings().LEASE.total_seconds() * 1000 / 3)
+    return f"{verb} enable_seqscan = off; {verb} idle_in_transaction_session_timeout = {max(pause, 1)}"
+
+
+def _saga_values(write: SagaWrite) -> tuple[Any, ...]:
+    saga = write.loaded.saga
+    return (
+        saga.id, str(saga.state), saga.revision, saga.wake_at, saga.updated_at, saga.stale_since, saga.paused_at,
+        saga.attention, saga.error_code, saga.error_message, saga.completed_at, write.patch(),
+    )  # fmt: skip
+
+
+def _step_values(write: SagaWrite) -> list[tuple[Any, ...]]:
+    values = []
+    for position in sorted(write.changed | write.outputs.keys() | write.inputs.keys()):
+        step = write.loaded.steps[position]
+        values.append(
+            (
+                write.loaded.saga.id, write.loaded.keys[position], str(step.status), step.round, step.attempt,
+                step.undo_attempt, step.tries,
+                step.undo_tries, step.doubt, step.claim_worker, step.claim_token, step.claimed_at, step.stale_worker,
+                step.stale_token, str(step.hold), step.due_at, step.crashes, step.error_code, step.error_message,
+                step.started_at, step.executed_at, step.compensated_at, write.inputs.get(position),
+                write.outputs.get(position),
+            )
+        )  # fmt: skip
+    return values
+
+
+def _history_values(write: SagaWrite) -> list[tuple[Any, ...]]:
+    saga = write.loaded.saga
+    return [
+        (
+            saga.id, entry.seq, entry.kind,
+            "" if entry.position is None else saga.graph.steps[entry.position].name, entry.attempt, entry.round,
+            entry.actor, entry.reason, json.dumps(entry.data or {}), entry.note_key, entry.at,
+        )
+        for entry in write.entries
+    ]  # fmt: skip
+
+
+POSTGRES = Postgres()

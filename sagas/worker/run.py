@@ -1,0 +1,57 @@
+"""A claimed attempt inside this process: where it stands between claim and commit."""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum
+
+from ..engine.attempt import Attempt
+
+
+class Stage(Enum):
+    """Where a run stands."""
+
+    #: Claimed, waiting for a thread.
+    QUEUED = "queued"
+    #: Its handler was called.
+    RUNNING = "running"
+    #: Its timeout passed while the handler ran: the thread's result will not count.
+    TIMED_OUT = "timed out"
+    #: Its result (or its hand-back) is with the committer.
+    ENDED = "ended"
+    #: The database would not have its result: the claim is kept until the process ends, and is then taken over.
+    REFUSED = "refused"
+
+
+class Run:
+    """One attempt and its stage. The stage moves under a lock: thread, watchdog and shutdown race for it."""
+
+    __slots__ = ("_lock", "attempt", "claimed_at", "crashed", "stage", "started_at", "timed_out_at")
+
+    def __init__(self, attempt: Attempt, claimed_at: float) -> None:
+        self.attempt = attempt
+        #: Monotonic: when the claim's commit began, when the handler was called, when it timed out.
+        self.claimed_at = claimed_at
+        self.started_at = 0.0
+        self.timed_out_at = 0.0
+        self.stage = Stage.QUEUED
+        #: The step has crashed a worker before.
+        self.crashed = False
+        self._lock = threading.Lock()
+
+    def move(self, expected: Stage, to: Stage) -> bool:
+        """Go from one stage to the next; False when somebody else was faster."""
+        with self._lock:
+            if self.stage is not expected:
+                return False
+            self.stage = to
+            return True
+
+    def begin(self, now: float) -> bool:
+        """The handler is about to be called."""
+        self.started_at = now
+        return self.move(Stage.QUEUED, Stage.RUNNING)
+
+    def overdue(self, now: float) -> bool:
+        """Whether its handler has run for longer than its timeout."""
+        return self.stage is Stage.RUNNING and now - self.started_at > self.attempt.timeout

@@ -1,0 +1,41 @@
+"""Fixtures of the admin's tests: a client per role, and addresses."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+#: What each role may do. None = nobody is logged in; "all" = a superuser.
+ROLES: dict[str, list[str] | str | None] = {
+    "anonymous": None,
+    "staff": [],
+    "viewer": ["view_saga"],
+    "compensator": ["view_saga", "compensate_saga"],
+    "retrier": ["view_saga", "retry_saga"],
+    "blind": ["compensate_saga", "retry_saga"],
+    "superuser": "all",
+}
+
+
+@pytest.fixture
+def client_of(db: None) -> Callable[[str], Client]:
+    """A client that is logged in as a role."""
+
+    def make(role: str) -> Client:
+        client, rights = Client(), ROLES[role]
+        if rights is None:
+            return client
+        user = User.objects.create(username=role, is_staff=True, is_superuser=rights == "all")
+        if isinstance(rights, list):
+            user.user_permissions.add(*Permission.objects.filter(codename__in=rights))
+        client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def operator(client_of: Callable[[str], Client]) -> Client:
+    """A superuser's client."""
+    return client_of("superuser")

@@ -1,0 +1,213 @@
+"""Sagas in every plight an operator meets, made through the store: each result is submitted as a worker would."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from sagas import StepContext, action, compensation, parallel, step
+from sagas.core.claims import Claim, Offer
+from sagas.core.retry import RetryPolicy
+from sagas.core.states import SagaState
+from sagas.core.triggers import Completed, InDoubt, Look, NoHandler, Rejected, Unrecorded, WorkerLost
+from sagas.models import Saga
+from sagas.store import get_store
+from sagas.store.base import Payload, Submission
+
+NAME = "admin_order"
+WORKER = UUID(int=7)
+_tokens = itertools.count(1)
+
+
+@action("admin_tests.do")
+def do(ctx: StepContext) -> dict[str, Any]:
+    return {}
+
+
+@compensation("admin_tests.undo")
+def undo(ctx: StepContext) -> None:
+    return None
+
+
+def steps() -> list[Any]:
+    once = RetryPolicy(max_attempts=1)
+    return [
+        step("create_order", action="admin_tests.do", compensation="admin_tests.undo", undo_retry=once),
+        parallel(
+            step("reserve_inventory", action="admin_tests.do", compensation="admin_tests.undo"),
+            step("validate_address", action="admin_tests.do", no_compensation="reads only"),
+        ),
+        step("charge_payment", action="admin_tests.do", compensation="admin_tests.undo", input={"amount": 1250}),
+        step("schedule_shipping", action="admin_tests.do", compensation="admin_tests.undo"),
+    ]
+
+
+def start(**options: Any) -> Saga:
+    options = {"context": {"number": "A-1"}, "steps": steps()} | options
+    return Saga.objects.start(NAME, **options)
+
+
+def claims(saga: Saga) -> list[Claim]:
+    """Claim what is ready, as a worker with slots for everything."""
+    offer = Offer(
+        WORKER,
+        frozenset({"admin_tests.do", "admin_tests.undo"}),
+        lambda: next(_tokens),
+        slots=100,
+        action_slots=100,
+        crashed_slots=100,
+    )
+    return get_store().apply([Submission(saga.pk, Look())], offer, wait=True)[0].claims
+
+
+def submit(saga: Saga, trigger: Any, output: Mapping[str, Any] | None = None) -> None:
+    payload = Payload(output=json.dumps(output)) if output is not None else None
+    result = get_store().apply([Submission(saga.pk, trigger, payload)], wait=True)[0]
+    assert not result.error, result.error
+
+
+def complete(saga: Saga, claim: Claim, output: Mapping[str, Any] | None = None) -> None:
+    output = {"id": claim.position} if output is None and not claim.undo else output
+    submit(saga, Completed(claim.position, WORKER, claim.token, claim.undo), output)
+
+
+def advance(saga: Saga, rounds: int) -> None:
+    """Let `rounds` waves of steps complete."""
+    for _ in range(rounds):
+        for claim in claims(saga):
+            complete(saga, claim)
+
+
+def finish(saga: Saga) -> Saga:
+    """Let everything that is ready complete, to the end."""
+    while taken := claims(saga):
+        for claim in taken:
+            complete(saga, claim)
+    return fresh(saga)
+
+
+def fresh(saga: Saga) -> Saga:
+    return Saga.objects.get(pk=saga.pk)
+
+
+# -- plights
+
+
+def started(**options: Any) -> Saga:
+    """The order is created, two steps wait for a worker."""
+    saga = start(**options)
+    advance(saga, 1)
+    return fresh(saga)
+
+
+def running(**options: Any) -> Saga:
+    """`charge_payment` runs in a worker; what came before is done."""
+    saga = start(**options)
+    advance(saga, 2)
+    claims(saga)
+    return fresh(saga)
+
+
+def waiting(**options: Any) -> Saga:
+    """`charge_payment` ended without an answer and waits for its next attempt: it is in doubt."""
+    saga = start(**options)
+    advance(saga, 2)
+    (claim,) = claims(saga)
+    submit(saga, InDoubt(claim.position, WORKER, claim.token, code="TimeoutError", message="no answer from the bank"))
+    return fresh(saga)
+
+
+def completed(**options: Any) -> Saga:
+    return finish(start(**options))
+
+
+def compensating(**options: Any) -> Saga:
+    """The card was declined; nothing is undone yet."""
+    return _declined(start(**options))
+
+
+def compensated(**options: Any) -> Saga:
+    return finish(compensating(**options))
+
+
+def failed(**options: Any) -> Saga:
+    """The card was declined, and no rollback was wanted."""
+    return _declined(start(rollback=False, **options))
+
+
+def _declined(saga: Saga, message: str = "the card was declined") -> Saga:
+    advance(saga, 2)
+    (claim,) = claims(saga)
+    submit(saga, Rejected(claim.position, WORKER, claim.token, code="card_declined", message=message))
+    return fresh(saga)
+
+
+def debt(**options: Any) -> Saga:
+    """The last undo was refused: the order still stands."""
+    saga = compensating(**options)
+    while (taken := claims(saga)) and taken[0].position != 0:
+        for claim in taken:
+            complete(saga, claim)
+    (claim,) = taken
+    submit(saga, Rejected(0, WORKER, claim.token, undo=True, code="order_locked", message="the order is locked"))
+    return fresh(saga)
+
+
+def without_handler(**options: Any) -> Saga:
+    saga = start(**options)
+    submit(saga, NoHandler(0))
+    return fresh(saga)
+
+
+def unrecorded(**options: Any) -> Saga:
+    saga = start(**options)
+    (claim,) = claims(saga)
+    submit(saga, Unrecorded(0, WORKER, claim.token, code="DataError", message="the database refused the output"))
+    return fresh(saga)
+
+
+def crashed(**options: Any) -> Saga:
+    """Five workers died over its first step."""
+    saga = start(**options)
+    for _ in range(5):
+        claims(saga)
+        submit(saga, WorkerLost(WORKER))
+    return fresh(saga)
+
+
+def late_effect(**options: Any) -> Saga:
+    """A lost worker's payment went through after the saga had been rolled back."""
+    saga = start(**options)
+    (claim,) = claims(saga)
+    submit(saga, Rejected(0, WORKER, claim.token, code="closed", message="the shop is closed"))
+    submit(saga, Completed(0, uuid4(), 999))
+    return fresh(saga)
+
+
+PLIGHTS = {
+    made.__name__: made
+    for made in (
+        started,
+        running,
+        waiting,
+        completed,
+        compensating,
+        compensated,
+        failed,
+        debt,
+        without_handler,
+        unrecorded,
+        crashed,
+        late_effect,
+    )
+}
+
+
+def names(sagas: Sequence[Saga]) -> list[str]:
+    return [saga.ulid for saga in sagas]
+
+
+__all__ = ["PLIGHTS", "SagaState"]

@@ -1,0 +1,92 @@
+"""The README's tour, followed to the letter in a fresh project: every file is written, every command run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.generated import README
+
+ROOT = README.parent
+_BLOCK = re.compile(
+    r"<!-- (?P<what>file|run|shell)(?:: (?P<path>[^\s>]+)(?P<append> \(append\))?)? -->\n"
+    r"\s*```\w+\n(?P<code>.*?)\n\s*```",
+    re.DOTALL,
+)
+
+
+def blocks() -> Iterator[re.Match[str]]:
+    """The tour's blocks in their order."""
+    return _BLOCK.finditer(README.read_text())
+
+
+class Newcomer:
+    """A project as `startproject` makes it, with one app."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "SAGAS_"))}
+        self._environment = variables | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+        self.run(f"{sys.executable} -m django startproject shop .")
+        self.run("python manage.py startapp orders")
+
+    def run(self, command: str) -> str:
+        """Run one line as the newcomer types it."""
+        words = [sys.executable if word == "python" else word for word in command.split()]
+        return self._call(words, command)
+
+    def shell(self, code: str) -> str:
+        """Paste a snippet into `manage.py shell`."""
+        return self._call([sys.executable, "manage.py", "shell", "-c", code], "manage.py shell")
+
+    def _call(self, words: list[str], command: str) -> str:
+        done = subprocess.run(
+            words, cwd=self.place, env=self._environment, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def write(self, path: str, code: str, *, append: bool) -> None:
+        """Save a file, with the packages it needs around it."""
+        file = self.place / path
+        for parent in reversed(file.relative_to(self.place).parents):
+            if parent.name and parent.name != "shop":
+                (self.place / parent).mkdir(exist_ok=True)
+                (self.place / parent / "__init__.py").touch()
+        file.write_text((file.read_text() if append else "") + code + "\n")
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Newcomer:
+    return Newcomer(tmp_path)
+
+
+def test_tour__works_as_it_stands_in_the_readme(newcomer: Newcomer) -> None:
+    said = []
+    for block in blocks():
+        code = textwrap.dedent("\n" + block["code"]).strip("\n")
+        if block["what"] == "file":
+            newcomer.write(block["path"], code, append=bool(block["append"]))
+        elif block["what"] == "run":
+            said += [newcomer.run(line) for line in code.splitlines()]
+        else:
+            said.append(newcomer.shell(code))
+
+    text = "\n".join(said)
+    assert "checked 2 sagas: 0 violations" in text
+    assert "Ran 2 tests" in text
+
+
+def test_tour__names_every_block() -> None:
+    kinds = [block["what"] for block in blocks()]
+
+    assert kinds.count("file") == 4
+    assert kinds.count("run") == 3
+    assert kinds.count("shell") == 1

@@ -1,0 +1,1 @@
+"""The use cases: starting, operating, committing, flagging what is stale."""

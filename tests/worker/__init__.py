@@ -1,0 +1,1 @@
+"""The worker process: its parts alone, the whole in process, and the whole as a program."""

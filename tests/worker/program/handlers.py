@@ -1,0 +1,65 @@
+"""The handlers, and the definitions that use them; registered by a call, so that a test can forget them again."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from sagas import Rejected, RetryPolicy, SagaDefinition, StepContext, action, compensation, step
+
+#: Seconds that a handler waits at most for a test to let it go.
+PATIENCE = 60.0
+
+
+def files(ctx: StepContext) -> Path:
+    return Path(ctx.context["files"])
+
+
+def tell(ctx: StepContext, word: str) -> None:
+    """One line per call, with the process that made it."""
+    line = f"{word} {ctx.step} {ctx.attempt} {os.getpid()}\n"
+    with (files(ctx) / "told").open("a") as told:
+        told.write(line)
+
+
+def do(ctx: StepContext) -> dict[str, Any]:
+    tell(ctx, "do")
+    if ctx.context.get("reject") == ctx.step:
+        raise Rejected("as the test wants", code="wanted")
+    return {"by": ctx.step}
+
+
+def undo(ctx: StepContext) -> None:
+    tell(ctx, "undo")
+
+
+def wait(ctx: StepContext) -> dict[str, Any]:
+    """Until the test says so."""
+    tell(ctx, "wait")
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.02)):
+        if (files(ctx) / "go_on").exists():
+            break
+        pause.wait(0.02)
+    return {"by": ctx.step, "attempt": ctx.attempt}
+
+
+def abort(ctx: StepContext) -> None:
+    """The first attempt takes its process with it."""
+    tell(ctx, "abort")
+    if ctx.attempt == 1:
+        os.abort()
+
+
+def register() -> None:
+    """As importing a `sagas.py` does it."""
+    at_once = RetryPolicy(base=0)
+    for name, function in {"do": do, "wait": wait, "abort": abort}.items():
+        action(f"program.{name}", retry=at_once)(function)
+    compensation("program.undo", retry=at_once)(undo)
+    for name, actions in {"plain": "do do do", "waiting": "wait do", "aborting": "do abort do"}.items():
+        steps = [
+            step(f"s{number}", action=f"program.{word}", compensation="program.undo")
+            for number, word in enumerate(actions.split(), start=1)
+        ]
+        type(name, (SagaDefinition,), {"name": f"program_{name}", "steps": steps, "__module__": __name__})
