@@ -87,7 +87,7 @@ class Committer(Part):
         return self._worker.inbox.idle
 
     def _room(self) -> tuple[int, int]:
-        if self._worker.draining.is_set():
+        if self._worker.draining:
             return 0, 0
         free, for_actions, _ = self._worker.slots.offer()
         return free, for_actions
@@ -210,7 +210,7 @@ class Committer(Part):
     def _mind_the_consumer(self) -> None:
         """Without slots, hints go back to the broker and the consumer pauses; with slots it goes on."""
         worker, now = self._worker, time.monotonic()
-        if worker.consumer is None or worker.draining.is_set():
+        if worker.consumer is None or worker.draining:
             return
         if self._paused_since is not None:
             if self._room()[1] > 0 and not worker.inbox.waiting_looks:

@@ -40,6 +40,9 @@ from .watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
+#: How often a worker looks whether it is to stop, in seconds.
+_LOOK = 0.05
+
 
 class Worker:
     """Runs sagas until it is told to stop.
@@ -73,7 +76,8 @@ class Worker:
         self.consumer = self._make_consumer(queues, prefetch or settings.PREFETCH) if consume else None
         #: Runs by token: everything claimed in this process whose end is not committed yet.
         self.runs: dict[tuple[UUID, int], Run] = {}
-        self.draining = threading.Event()
+        #: Told to stop. No Event: a signal's handler sets it, and would wait for ever for a lock that its own thread has.
+        self.draining = False
         self.ended = threading.Event()
         #: Why the process must be replaced: a stuck thread, a zombie consumer. Empty = it need not.
         self.fatal = ""
@@ -107,14 +111,15 @@ class Worker:
 
     def stop(self) -> None:
         """Drain: claim nothing more, finish what runs."""
-        if not self.draining.is_set():
-            self.draining.set()
+        if not self.draining:
+            self.draining = True
             self.sweeper.wake()
             self.inbox.nudge()
 
     def join(self, poll: Callable[[], None] | None = None) -> int:
         """Wait until the worker was told to stop and has drained; the process's exit code."""
-        while not self.draining.wait(0.2):
+        while not self.draining:
+            time.sleep(_LOOK)
             if poll is not None:
                 poll()
             if self.fatal or (self.burst and self._is_done()):
@@ -175,7 +180,7 @@ class Worker:
 
     def offer(self) -> Offer | None:
         """What this process can take on now; None while it drains."""
-        if self.draining.is_set():
+        if self.draining:
             return None
         slots, for_actions, crashed = self.slots.offer()
         identity = self.identity

@@ -63,6 +63,9 @@ class Supervisor:
     def _fork(self) -> None:
         # A signal in the middle of this would be missed by the child, or be taken for its own.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        if self._signals:  # between two forks: nobody would ever pass it on to this one
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -101,8 +104,7 @@ class Supervisor:
         self._wait = min(self._wait * 2, _LONGEST_WAIT) if age < _YOUNG else 0.1
         if age < _YOUNG:
             self._rest(self._wait)
-        if not self._signals:
-            self._fork()
+        self._fork()
         return 0
 
     def _rest(self, seconds: float) -> None:

@@ -59,7 +59,7 @@ class Sweeper(Part):
 
     def work(self) -> None:
         """Sweep until the worker drains."""
-        while not self._worker.draining.is_set():
+        while not self._worker.draining:
             more = self._try()
             if not more:
                 self._wake.wait(self._interval())

@@ -61,7 +61,7 @@ def client(proxy: Proxy) -> Iterator[socket.socket]:
 def until_the_end(proxy: Proxy, sent: bytes) -> bytes:
     """What comes back over a connection of its own until the proxy ends it."""
     received = b""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client, suppress(ConnectionError):
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
         client.sendall(sent)
         while data := client.recv(100):
             received += data

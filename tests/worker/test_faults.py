@@ -225,7 +225,7 @@ def test_stop__hands_back_nothing_that_ran_and_leaves_no_row(kit: Kit, crew: Cre
     assert begun.wait(10)
 
     stopping = in_thread(lambda: crew.stop(worker))
-    wait_until(worker.draining.is_set)
+    wait_until(lambda: worker.draining)
     go_on.set()
 
     assert stopping.result() == 0
@@ -248,7 +248,7 @@ def test_stop__with_sagas_waiting_for_a_slot__does_not_wait_for_them(
     assert begun.wait(10)
 
     stopping = in_thread(lambda: crew.stop(worker))
-    wait_until(worker.draining.is_set)
+    wait_until(lambda: worker.draining)
     # A sweep, or a hint, that was on its way when the worker was told to stop.
     for saga in sagas:
         worker.committer.look(saga.pk)

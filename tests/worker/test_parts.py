@@ -183,7 +183,7 @@ def test_draining__gives_the_waiting_hints_back(kit: Kit, crew: Crew, consumer: 
     waiting = hint(sagas[2].pk, 7)
     worker._on_hint(waiting)
 
-    worker.draining.set()
+    worker.draining = True
     gate.opened.set()
 
     assert crew.join(worker) == 0

@@ -31,7 +31,7 @@ class Program:
         self.files = files
         self.alias = alias
         self._started: list[subprocess.Popen[str]] = []
-        self._environment = {
+        self.environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith("SAGAS_")},
             "DJANGO_SETTINGS_MODULE": "tests.worker.program.settings",
             "DATABASE_URL": url,
@@ -44,7 +44,7 @@ class Program:
         with log:
             worker = subprocess.Popen(
                 [sys.executable, "manage.py", "saga_worker", *words],
-                cwd=ROOT, env={**self._environment, **environment}, stdout=log, stderr=log, text=True,
+                cwd=ROOT, env={**self.environment, **environment}, stdout=log, stderr=log, text=True,
                 start_new_session=True,
             )  # fmt: skip
         self._started.append(worker)
@@ -190,6 +190,34 @@ def test_sigterm_right_after_the_start__ends(on_pg: Program) -> None:
     worker.send_signal(signal.SIGTERM)
 
     worker.wait(20)
+
+
+#: Supervises two children; the signal comes while the first of them is being made.
+BETWEEN_TWO_FORKS = """
+import os, signal, sys
+import django
+django.setup()
+from sagas.worker import supervisor
+
+def mark(pid): return []
+def fork(before=os.fork):
+    pid = before()
+    if pid:
+        print("forked", flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+    return pid
+supervisor.mark_dead, os.fork = mark, fork
+sys.exit(supervisor.Supervisor(2, lambda: signal.pause() or 0).run())
+"""
+
+
+def test_sigterm_between_two_forks__leaves_no_child_behind(on_pg: Program) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BETWEEN_TWO_FORKS],
+        cwd=ROOT, env=on_pg.environment, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+    assert (done.stdout, done.returncode) == ("forked\n", 0), done.stderr
 
 
 def test_killed_child__is_replaced_and_its_step_runs_again(on_pg: Program) -> None:
