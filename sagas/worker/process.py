@@ -76,7 +76,7 @@ class Worker:
         self.consumer = self._make_consumer(queues, prefetch or settings.PREFETCH) if consume else None
         #: Runs by token: everything claimed in this process whose end is not committed yet.
         self.runs: dict[tuple[UUID, int], Run] = {}
-        #: Told to stop. No Event: a signal's handler sets it, and would wait for ever for a lock that its own thread has.
+        #: Told to stop. No Event: a signal's handler sets it, and must not wait for a lock that its own thread holds.
         self.draining = False
         self.ended = threading.Event()
         #: Why the process must be replaced: a stuck thread, a zombie consumer. Empty = it need not.
