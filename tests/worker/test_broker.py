@@ -131,8 +131,8 @@ def test_broker_away__sagas_go_on_without_it(
 @pytest.fixture
 def program(on_postgres: str, database_url: str, tmp_path: Path, own_names: dict[str, Any]) -> Iterator[Program]:
     found = Program(database_url, tmp_path, on_postgres)
-    found._environment |= {f"SAGAS_{name}": str(value) for name, value in own_names.items()}
-    found._environment["BROKER_URL"] = own_names["BROKER_URL"]
+    found.environment |= {f"SAGAS_{name}": str(value) for name, value in own_names.items()}
+    found.environment["BROKER_URL"] = own_names["BROKER_URL"]
     yield found
     found.end()
 
