@@ -1,4 +1,5 @@
-"""What a hint looks like on the wire: `{"saga": "<uuid or ULID>", "v": 1}`. Pure.
+"""What hints look like on the wire: `{"saga": "<uuid or ULID>", "v": 1}`, or several sagas as `{"sagas": […], "v": 1}`.
+Pure.
 
 A hint says "look at this saga" and carries no decision, so nothing is believed but the id. Unknown keys are
 let through, for the sake of newer senders; everything else that is not a hint is refused with a reason.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 from binascii import unhexlify
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,8 @@ from ulid import ULID
 
 from .errors import MessageDecodeError
 
+#: The most sagas in one message: what a message costs (sender, broker, receiver) is then shared by so many.
+MOST = 20
 #: A longer body is refused unread.
 MAX_BYTES = 1024
 VERSION = 1
@@ -30,15 +34,31 @@ def encode_hint(saga_id: UUID) -> bytes:
     return b'{"saga":"%b","v":1}' % str(saga_id).encode("ascii")
 
 
-def decode_hint(body: bytes) -> UUID:
-    """The saga's id; `MessageDecodeError` with a reason for everything that is not a hint."""
+def encode_hints(saga_ids: Sequence[UUID]) -> bytes:
+    """The body of one message about these sagas, `MOST` at most."""
+    if len(saga_ids) == 1:
+        return encode_hint(saga_ids[0])
+    return b'{"sagas":["%b"],"v":1}' % b'","'.join([str(saga_id).encode("ascii") for saga_id in saga_ids])
+
+
+def decode_hints(body: bytes) -> list[UUID]:
+    """The sagas' ids, each once; `MessageDecodeError` with a reason for everything that is not a hint."""
     # The spelling of `encode_hint` is read without a JSON parser: this runs for every message a worker gets.
     if len(body) == _LENGTH and body.startswith(_HEAD) and body.endswith(_TAIL):
         try:
-            return UUID(bytes=unhexlify(body[_START:_END].replace(b"-", b"")))
+            return [UUID(bytes=unhexlify(body[_START:_END].replace(b"-", b"")))]
         except ValueError:
             pass
-    return _read_saga_id(_read_object(body))
+    data = _read_object(body)
+    version = data.get("v", VERSION)
+    if type(version) is not int or version != VERSION:
+        raise MessageDecodeError("unknown_version", f'expected "v": {VERSION}')
+    if "sagas" not in data:
+        return [_read_id(data.get("saga"), "saga")]
+    texts = data["sagas"]
+    if not isinstance(texts, list) or not 0 < len(texts) <= MOST:
+        raise MessageDecodeError("bad_saga_id", f'expected "sagas" as a list of 1 to {MOST} ids')
+    return list(dict.fromkeys(_read_id(text, "sagas") for text in texts))
 
 
 def _read_object(body: bytes) -> dict[str, Any]:
@@ -57,14 +77,10 @@ def _read_object(body: bytes) -> dict[str, Any]:
     return data
 
 
-def _read_saga_id(data: dict[str, Any]) -> UUID:
-    version = data.get("v", VERSION)
-    if type(version) is not int or version != VERSION:
-        raise MessageDecodeError("unknown_version", f'expected "v": {VERSION}')
-    text = data.get("saga")
+def _read_id(text: object, name: str) -> UUID:
     if not isinstance(text, str):
-        raise MessageDecodeError("bad_saga_id", f'expected "saga" as text, got {type(text).__name__}')
+        raise MessageDecodeError("bad_saga_id", f'expected "{name}" as text, got {type(text).__name__}')
     try:
         return ULID.from_str(text).to_uuid() if len(text) == 26 else UUID(text)
     except ValueError:
-        raise MessageDecodeError("bad_saga_id", 'expected "saga" as a UUID or a ULID') from None
+        raise MessageDecodeError("bad_saga_id", 'expected "saga" or "sagas" as UUIDs or ULIDs') from None

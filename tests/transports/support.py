@@ -10,7 +10,7 @@ import pika
 
 from sagas.transports import Hint, Topology
 from sagas.transports.errors import TransportError
-from sagas.transports.hints import decode_hint
+from sagas.transports.hints import decode_hints
 from sagas.transports.topology import declarations
 from tests.services.waiting import wait_until
 
@@ -109,7 +109,7 @@ class Broker:
         """Take all hints off that are ready now."""
         found = []
         while (taken := self.channel.basic_get(queue, auto_ack=True))[0] is not None:
-            found.append(decode_hint(taken[2]))
+            found += decode_hints(taken[2])
         return found
 
     def depth(self, queue: str) -> int:

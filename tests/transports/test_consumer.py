@@ -10,7 +10,7 @@ import pytest
 from sagas.transports import Hint, Topology, TopologyError
 from sagas.transports.amqp import AmqpHintConsumer
 from sagas.transports.amqp.vendor import Channel
-from sagas.transports.hints import encode_hint
+from sagas.transports.hints import encode_hint, encode_hints
 from tests.services.waiting import wait_until
 
 from .support import Broker, Inbox
@@ -123,6 +123,46 @@ def test_give_back__with_the_consumer_paused_does_not_loop(
     consumer.resume()
     wait_until(lambda: len(inbox.hints) == 10)
     assert {hint.saga_id for hint in inbox.hints[5:]} == set(saga_ids)
+
+
+def test_pack__is_answered_for_when_all_its_sagas_are(
+    topology: Topology, broker: Broker, inbox: Inbox, make_consumer: MakeConsumer
+) -> None:
+    consumer = make_consumer(topology)
+    done, open_one = [uuid4() for _ in range(3)], [uuid4() for _ in range(3)]
+    broker.publish(topology.exchange, topology.step_queue, encode_hints(done))
+    broker.publish(topology.exchange, topology.step_queue, encode_hints(open_one))
+    hints = inbox.wait_for(*done, *open_one)
+
+    consumer.ack_many([*hints[:4], hints[3], hints[4]])  # all of the first, two of the second (one of them twice)
+    consumer.stop(5)
+
+    wait_until(lambda: broker.depth(topology.step_queue) == 1)
+    assert broker.take_ids(topology.step_queue) == open_one
+    assert consumer.received == 6
+
+
+def test_pack__of_which_a_part_is_given_back__comes_back_whole(
+    topology: Topology, broker: Broker, inbox: Inbox, make_consumer: MakeConsumer
+) -> None:
+    consumer = make_consumer(topology)
+    saga_ids, later = [uuid4() for _ in range(3)], uuid4()
+    broker.publish(topology.exchange, topology.step_queue, encode_hints(saga_ids))
+    broker.publish(topology.exchange, topology.step_queue, encode_hint(later))
+    hints = inbox.wait_for(*saga_ids, later)
+
+    consumer.pause()
+    consumer.ack(hints[0])
+    consumer.give_back_many(hints[1:2])
+    consumer.ack_many(hints[2:])  # the last of the pack, and what came after it, in one go
+    wait_until(lambda: consumer.depths().get(topology.step_queue) == 1)
+    consumer.resume()
+
+    wait_until(lambda: len(inbox.hints) == 7)
+    assert inbox.ids[4:] == saga_ids
+    consumer.ack_many(inbox.hints[4:])
+    consumer.stop(5)
+    assert broker.depth(topology.step_queue) == 0
 
 
 def test_pause_and_resume__from_many_threads_end_as_told_last(

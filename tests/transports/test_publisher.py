@@ -15,6 +15,7 @@ from sagas.core.retry import RetryPolicy
 from sagas.transports import Topology, declare
 from sagas.transports.amqp import AmqpHintPublisher, link
 from sagas.transports.amqp import publisher as publisher_module
+from sagas.transports.hints import MOST
 from tests.services.waiting import wait_until
 
 from .support import Broker, own_topology
@@ -69,10 +70,11 @@ def test_publish__in_a_rush__are_gathered_and_sent_together(
     topology: Topology, broker: Broker, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(topology)
-    monkeypatch.setattr(publisher_module, "_RUSH", 60.0)  # all but the first are in a rush
+    monkeypatch.setattr(publisher_module, "_BUSY", -1.0)  # a busy machine …
+    monkeypatch.setattr(publisher_module, "_RUSH", 60.0)  # … where all but the first are in a rush
     monkeypatch.setattr(publisher_module, "_GATHER", 0.5)
     publisher = make_publisher(topology)
-    first, *rest = [uuid4() for _ in range(20)]
+    first, *rest = [uuid4() for _ in range(1 + MOST + 5)]
     publisher.publish(first)
     wait_until(lambda: publisher.sent == 1, within=10)
 
@@ -81,9 +83,44 @@ def test_publish__in_a_rush__are_gathered_and_sent_together(
 
     assert publisher.sent == 1
     wait_until(lambda: publisher.sent > 1, within=10)
-    assert publisher.sent == 20
-    wait_until(lambda: broker.depth(topology.step_queue) == 20, within=10)
+    assert publisher.sent == 1 + len(rest)
+    wait_until(lambda: broker.depth(topology.step_queue) == 3, within=10)  # one, MOST, and what was left
     assert broker.take_ids(topology.step_queue) == [first, *rest]
+
+
+def test_publish__for_two_queues__are_not_packed_together(
+    topology: Topology, broker: Broker, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(topology)
+    monkeypatch.setattr(publisher_module, "_BUSY", -1.0)
+    monkeypatch.setattr(publisher_module, "_RUSH", 60.0)
+    monkeypatch.setattr(publisher_module, "_GATHER", 0.5)
+    publisher = make_publisher(topology)
+    publisher.publish(uuid4())
+    wait_until(lambda: publisher.sent == 1, within=10)
+    steps, undos = [uuid4() for _ in range(4)], [uuid4() for _ in range(4)]
+
+    for step, undo in zip(steps, undos, strict=True):
+        publisher.publish(step)
+        publisher.publish(undo, queue=topology.compensate_queue)
+
+    wait_until(lambda: broker.depth(topology.compensate_queue) == 4, within=10)
+    assert broker.take_ids(topology.compensate_queue) == undos
+    assert broker.take_ids(topology.step_queue)[1:] == steps
+
+
+def test_publish__of_a_lone_caller__never_waits_for_company(
+    topology: Topology, make_publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(topology)
+    monkeypatch.setattr(publisher_module, "_BUSY", 60.0)  # nobody else is at work
+    monkeypatch.setattr(publisher_module, "_RUSH", 60.0)
+    monkeypatch.setattr(publisher_module, "_GATHER", 3600.0)
+    publisher = make_publisher(topology)
+
+    for number in range(1, 6):
+        publisher.publish(uuid4())
+        wait_until(lambda expected=number: publisher.sent == expected, within=10)
 
 
 def test_publish__from_many_threads_loses_none(

@@ -13,10 +13,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from uuid import UUID
 
 from ..base import Hint, OnHint, OnState, Topology
 from ..errors import MessageDecodeError, TopologyError, TransportError
-from ..hints import decode_hint
+from ..hints import decode_hints
 from ..logs import BoundedLog
 from ..topology import declarations, no_answer
 from .deadletters import DeadLetters, Verdict
@@ -64,7 +65,9 @@ class AmqpHintConsumer:
         self._channel: Channel | None = None
         self._dead_letters: DeadLetters | None = None
         self._generation = 0
-        self._unanswered: dict[int, None] = {}
+        #: By tag: the sagas of a message that are not answered for yet, and the messages of which one was given back.
+        self._unanswered: dict[int, set[UUID]] = {}
+        self._returned: set[int] = set()
         self._consuming: dict[str, str] = {}
         self._started = 0
         self._paused = False
@@ -150,6 +153,7 @@ class AmqpHintConsumer:
         was_set_up = self._channel is not None
         self._channel = self._dead_letters = None
         self._unanswered.clear()
+        self._returned.clear()
         self._consuming.clear()
         self._deserted = frozenset()
         self._asked.clear()
@@ -226,17 +230,20 @@ class AmqpHintConsumer:
         generation, unanswered, on_hint = self._generation, self._unanswered, self._on_hint
 
         def receive(tag: int, body: bytes) -> None:
-            unanswered[tag] = None
             try:
-                saga_id = decode_hint(body)
+                saga_ids = decode_hints(body)
             except MessageDecodeError as exc:
+                unanswered[tag] = set()
                 self._refuse(tag, body, queue, exc)
                 return
-            self.received += 1
-            try:
-                on_hint(Hint(saga_id, queue, (generation, tag)))
-            except Exception:
-                self._fault(tag)
+            unanswered[tag] = set(saga_ids)
+            self.received += len(saga_ids)
+            for saga_id in saga_ids:
+                hint = Hint(saga_id, queue, (generation, tag))
+                try:
+                    on_hint(hint)
+                except Exception:
+                    self._fault(hint)
 
         return receive
 
@@ -252,11 +259,11 @@ class AmqpHintConsumer:
         if self._dead_letters is not None:
             self._dead_letters.put(tag, body, queue=queue, reason=exc.reason)
 
-    def _fault(self, tag: int) -> None:
+    def _fault(self, hint: Hint) -> None:
         # Acknowledged, since it would fail again and again; the sweep has its saga.
         self.faults += 1
         self._log.write(logging.ERROR, "hint_fault", "a hint could not be taken", exc_info=True)
-        self._settle(tag, "done")
+        self._ack((hint,))
 
     def _ack(self, hints: Sequence[Hint]) -> None:
         """Answer with as few frames as possible: all up to the oldest tag that stays unanswered go in one."""
@@ -272,17 +279,31 @@ class AmqpHintConsumer:
                 self._channel.ack(tag)
 
     def _give_back(self, hints: Sequence[Hint]) -> None:
-        for tag in self._take(hints):
-            if self._channel is not None:
-                self._channel.nack(tag, requeue=True)
-
-    def _take(self, hints: Sequence[Hint]) -> list[int]:
-        """The tags that are ours to answer: not those of an older channel, nor those answered before."""
-        tags = []
         for _saga_id, _queue, (generation, tag) in hints:
             if generation == self._generation and tag in self._unanswered:
-                del self._unanswered[tag]
+                self._returned.add(tag)
+        for tag in self._take(hints):
+            if self._channel is not None:
+                self._channel.ack(tag)
+
+    def _take(self, hints: Sequence[Hint]) -> list[int]:
+        """The tags of messages that are done with: not those of an older channel, nor those answered before. A message
+        of which a part was given back goes back whole, once all of it is answered for: hints are harmless."""
+        tags = []
+        for saga_id, _queue, (generation, tag) in hints:
+            left = self._unanswered.get(tag) if generation == self._generation else None
+            if left is None or saga_id not in left:
+                continue
+            left.discard(saga_id)
+            if left:
+                continue
+            del self._unanswered[tag]
+            if tag not in self._returned:
                 tags.append(tag)
+                continue
+            self._returned.discard(tag)
+            if self._channel is not None:
+                self._channel.nack(tag, requeue=True)
         return tags
 
     def _settle(self, tag: int, verdict: Verdict) -> None:
