@@ -6,10 +6,11 @@ claim's token alone, see `decide`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import triggers as t
-from .states import SagaState
+from .states import ALIVE, SagaState
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,18 @@ class Refused:
 Answer = Edge | Ignored | Refused
 EDGE = Edge()
 
+
+def _operator(
+    trigger: type, states: Iterable[SagaState], expected: str, advice: str
+) -> dict[tuple[SagaState, type], Answer]:
+    """An edge from some states, refused in the others."""
+    allowed = frozenset(states)
+    return {(state, trigger): EDGE if state in allowed else Refused(expected, advice) for state in SagaState}
+
+
 _ENDED = Ignored("the saga has ended")
 _G = SagaState
+_FORWARD = str(_G.STARTED)
 
 ANSWERS: dict[tuple[SagaState, type], Answer] = {
     **{
@@ -60,11 +71,30 @@ ANSWERS: dict[tuple[SagaState, type], Answer] = {
     (_G.FAILED, t.FlagStale): _ENDED,
     (_G.STARTED, t.Compensate): EDGE,
     (_G.FAILED, t.Compensate): EDGE,
-    (_G.COMPENSATING, t.Compensate): Ignored("it is compensating already"),
+    (_G.COMPENSATING, t.Compensate): EDGE,
     (_G.COMPLETED, t.Compensate): Refused(
         "started or failed", "a completed saga is final: start a saga that does the opposite"
     ),
     (_G.COMPENSATED, t.Compensate): Refused("started or failed", "everything is undone already"),
+    **{(state, t.Answer): EDGE for state in SagaState},
+    (_G.STARTED, t.Signal): EDGE,
+    **{
+        (state, t.Signal): Refused(_FORWARD, "it does not go forward: nothing in it takes a signal any more")
+        for state in SagaState
+        if state is not SagaState.STARTED
+    },
+    **_operator(t.Cancel, (_G.STARTED,), _FORWARD, "it has ended or is being rolled back already"),
+    (_G.COMPENSATING, t.Cancel): EDGE,
+    **_operator(t.Pause, ALIVE, "started or compensating", "it has ended: there is nothing to pause"),
+    **_operator(t.Resume, ALIVE, "started or compensating", "it has ended: there is nothing to resume"),
+    **_operator(t.RunNow, ALIVE, "started or compensating", "it has ended: retry or restart it"),
+    **_operator(t.Edit, (_G.STARTED, _G.FAILED), "started or failed", "nothing of it runs forward any more"),
+    **_operator(t.Skip, ALIVE, "started or compensating", "it has ended: nothing is left to skip"),
+    **_operator(t.Approve, ALIVE, "started or compensating", "it has ended: nothing waits for approval"),
+    **_operator(t.Deny, (_G.STARTED,), _FORWARD, "only what is still to be done can be denied"),
+    **{(state, t.Resolve): EDGE for state in SagaState},
+    **_operator(t.Rewind, (_G.STARTED, _G.FAILED), "started or failed", "restart it as a new saga"),
+    **_operator(t.Assign, (_G.COMPENSATING,), str(_G.COMPENSATING), "only a debt has an owner"),
     (_G.STARTED, t.Retry): EDGE,
     (_G.COMPENSATING, t.Retry): EDGE,
     (_G.FAILED, t.Retry): EDGE,

@@ -7,7 +7,7 @@ Doubt is never "no", and it is sticky: an attempt that ended without an answer l
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from . import triggers as t
 from .draft import Draft
@@ -26,10 +26,17 @@ LATE = "its claim is not the current one"
 
 
 def current(draft: Draft, trigger: t.AttemptTrigger) -> bool:
-    """Whether the trigger comes from the attempt that holds the claim: the fence (I11)."""
-    return 0 <= trigger.position < len(draft.steps) and draft.steps[trigger.position].held_by(
-        trigger.worker, trigger.token
-    )
+    """Whether the trigger comes from the attempt that holds the claim: the fence (I11).
+
+    What the thread of an attempt says that an answer was faster than does not count; but the thread is gone then.
+    """
+    if not 0 <= trigger.position < len(draft.steps):
+        return False
+    step = draft.steps[trigger.position]
+    if step.answer and (step.stale_worker, step.stale_token) == (trigger.worker, trigger.token):
+        ended = draft.step(trigger.position)
+        ended.stale_worker = ended.stale_token = None
+    return step.held_by(trigger.worker, trigger.token)
 
 
 def forward(draft: Draft) -> bool:
@@ -92,6 +99,17 @@ def rejected(draft: Draft, trigger: t.Rejected) -> str:
     return APPLIED
 
 
+def absent(draft: Draft, trigger: t.Absent) -> str:
+    """The participant says that the action never happened: nothing is to be undone."""
+    if not current(draft, trigger) or draft.steps[trigger.position].status is not StepStatus.COMPENSATING:
+        return LATE
+    step = draft.move(trigger.position, Cause.COMPLETED, StepStatus.COMPENSATED)
+    draft.release(trigger.position)
+    step.doubt, step.crashes, step.compensated_at = False, 0, draft.now
+    note_error(step, "absent", "the probe says that it never happened: there was nothing to undo")
+    return APPLIED
+
+
 def in_doubt(draft: Draft, trigger: t.InDoubt) -> str:
     """No answer: try again while the budget lasts, then unknown. The doubt stays either way."""
     if not current(draft, trigger):
@@ -117,25 +135,49 @@ def _end_attempt(draft: Draft, trigger: t.InDoubt | t.NoEffect, cause: Cause) ->
     note_error(step, trigger.code, trigger.message)
     if trigger.thread_alive:
         step.stale_worker, step.stale_token = trigger.worker, trigger.token
-    spec = draft.saga.graph.steps[trigger.position]
     final = isinstance(trigger, t.InDoubt) and trigger.final
     if step.status is StepStatus.COMPENSATING:
-        step.undo_tries += 1
-        if final or step.undo_tries >= spec.undo_retry.max_attempts:
-            _debt(draft, trigger.position, cause)
-        else:
-            draft.move(trigger.position, cause, StepStatus.COMPENSATING)
-            wait = spec.undo_retry.delay(step.undo_tries, f"{draft.saga.id}:{step.position}:undo")
-            step.due_at = draft.now + _wished(trigger.after, wait)
-        return
-    step.tries += 1
-    if not final and step.tries < spec.retry.max_attempts and forward(draft):
-        draft.move(trigger.position, cause, StepStatus.PENDING)
-        wait = spec.retry.delay(step.tries, f"{draft.saga.id}:{step.position}:do")
-        step.due_at = draft.now + _wished(trigger.after, wait)
+        retry_or_owe(draft, trigger.position, cause, final=final, after=trigger.after)
     else:
         sure = cause is Cause.NO_EFFECT and not step.doubt
-        draft.move(trigger.position, cause, StepStatus.FAILED if sure else StepStatus.UNKNOWN)
+        retry_or_give_up(draft, trigger.position, cause, sure=sure, final=final, after=trigger.after)
+
+
+def retry_or_owe(
+    draft: Draft, position: int, cause: Cause, *, final: bool = False, after: timedelta | None = None
+) -> None:
+    """An attempt to undo failed: again while its budget lasts, then it is a debt."""
+    step, policy = draft.step(position), draft.saga.graph.steps[position].undo_retry
+    step.undo_tries += 1
+    if final or step.undo_tries >= policy.max_attempts or not policy.allows(_since(step.undo_started_at, draft)):
+        _debt(draft, position, cause)
+        return
+    draft.move(position, cause, StepStatus.COMPENSATING)
+    wait = policy.delay(step.undo_tries, f"{draft.saga.id}:{position}:undo")
+    step.due_at = draft.now + _wished(after, wait)
+
+
+def retry_or_give_up(
+    draft: Draft, position: int, cause: Cause, *, sure: bool, final: bool = False, after: timedelta | None = None
+) -> None:
+    """An attempt of the action failed: again while its budget lasts, then failed or (without being sure) unknown."""
+    spec, step = draft.saga.graph.steps[position], draft.step(position)
+    step.tries += 1
+    once = spec.at_most_once and step.doubt and not spec.probe
+    allowed = step.tries < spec.retry.max_attempts and spec.retry.allows(_since(step.started_at, draft))
+    if not final and not once and allowed and forward(draft):
+        draft.move(position, cause, StepStatus.PENDING)
+        wait = spec.retry.delay(step.tries, f"{draft.saga.id}:{position}:do")
+        step.due_at = draft.now + _wished(after, wait)
+        return
+    going = forward(draft)
+    draft.move(position, cause, StepStatus.FAILED if sure else StepStatus.UNKNOWN)
+    if going and spec.at_most_once and not sure:
+        step.hold = Hold.AT_MOST_ONCE
+
+
+def _since(began: datetime | None, draft: Draft) -> timedelta:
+    return timedelta(0) if began is None else draft.now - began
 
 
 def _wished(after: timedelta | None, wait: timedelta) -> timedelta:
@@ -184,9 +226,15 @@ def _take_over(draft: Draft, position: int) -> None:
     spec = draft.saga.graph.steps[position]
     step = draft.release(position)
     step.crashes += 1
-    if step.status is StepStatus.RUNNING and not spec.atomic:
+    # Before its condition was checked, its action was not called.
+    if step.status is StepStatus.RUNNING and not spec.atomic and (step.opened or not spec.checks):
         step.doubt = True
     note_error(step, "worker_lost", "the worker died while it ran this step")
+    once = step.status is StepStatus.RUNNING and step.doubt and spec.at_most_once and not spec.probe
+    if once and forward(draft):
+        draft.move(position, Cause.WORKER_LOST, StepStatus.UNKNOWN)
+        step.hold = Hold.AT_MOST_ONCE
+        return
     _reopen(draft, position, Cause.WORKER_LOST)
     if step.crashes >= MAX_CRASHES and step.status in (StepStatus.PENDING, StepStatus.COMPENSATING):
         step.hold = Hold.CRASHES

@@ -19,7 +19,7 @@ from .readiness import compensable, undone
 from .rows import SagaRow, StepRow
 from .states import EXECUTED, PASSED, TERMINAL, Hold, SagaState, StepStatus
 
-_MAY_REOPEN = frozenset({t.Retry.kind, t.Compensate.kind})
+_MAY_REOPEN = frozenset({t.Retry.kind, t.Compensate.kind, t.Edit.kind, t.Rewind.kind})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,8 @@ def _claim(saga: SagaRow, steps: Sequence[StepRow], step: StepRow, entry: Entry)
 
 def _doubt(saga: SagaRow, was: StepRow, step: StepRow, entry: Entry) -> list[Violation]:
     sure_no = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
+    if entry.kind == t.Resolve.kind:  # a person has found out
+        return []
     if step.status in sure_no and was.status not in sure_no and (was.doubt or step.doubt):
         name = saga.graph.steps[step.position].name
         return [Violation("I10", f"{name} was in doubt and is recorded as {step.status} (seq {entry.seq})")]

@@ -65,6 +65,10 @@ class Claim:
     round: int
     #: In a compensation: the action is known to have completed.
     executed: bool = False
+    #: An attempt before it ended without an answer.
+    doubt: bool = False
+    #: The step's condition holds and its gates are passed.
+    opened: bool = False
 
 
 def is_undo(step: StepRow) -> bool:
@@ -80,8 +84,9 @@ def handler_name(graph: Graph, step: StepRow) -> str:
 
 def can_run(graph: Graph, step: StepRow, offer: Offer) -> bool:
     """Whether the worker serves the step's queue and knows its handler."""
-    queue = graph.steps[step.position].queue
-    return (offer.queues is None or queue in offer.queues) and handler_name(graph, step) in offer.handlers
+    queue, name = graph.steps[step.position].queue, handler_name(graph, step)
+    # A step without an action has a condition that any worker can look at.
+    return (offer.queues is None or queue in offer.queues) and (name in offer.handlers or not name)
 
 
 def take(step: StepRow, budget: Budget) -> bool:
@@ -111,5 +116,6 @@ def standing(steps: Sequence[StepRow], offer: Offer, book: TokenBook) -> list[Cl
         if step.held_by(offer.worker, token):
             undo = step.status is StepStatus.COMPENSATING
             attempt = step.undo_attempt if undo else step.attempt
-            found.append(Claim(position, token, undo, attempt, step.round, step.executed_at is not None))
+            executed = step.executed_at is not None
+            found.append(Claim(position, token, undo, attempt, step.round, executed, step.doubt, step.opened))
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from . import attempts, operate
+from . import attempts, operate, steer, waiting
 from . import triggers as t
 from .answers import ANSWERS, Ignored, Refused
 from .claims import Budget, Claim, Offer, TokenBook, claim, handler_name, is_undo, standing
@@ -21,7 +21,7 @@ from .history import Entry, changes, step_changes
 from .readiness import blocked, next_look, open_steps
 from .rows import SagaRow, StepRow
 from .settle import settle
-from .states import TERMINAL, Cause, Hold, StepStatus
+from .states import PASSED, TERMINAL, Cause, Hold, SagaState, StepStatus
 
 APPLIED = ""
 
@@ -44,6 +44,8 @@ class Decision:
     claims: list[Claim] = field(default_factory=list)
     #: Steps that could run now but that nobody took.
     unclaimed: list[int] = field(default_factory=list)
+    #: Steps that were undone and begin anew: what they have stored is out of date.
+    rounds: set[int] = field(default_factory=set)
 
     @property
     def moved(self) -> bool:
@@ -61,7 +63,7 @@ class Desk:
 
 
 _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
-    t.Look: lambda draft, trigger: APPLIED,
+    t.Look: lambda draft, trigger: waiting.fire(draft),
     t.Prepared: attempts.prepared,
     t.Completed: attempts.completed,
     t.Rejected: attempts.rejected,
@@ -73,8 +75,25 @@ _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
     t.WorkerLost: attempts.worker_lost,
     t.NoHandler: attempts.no_handler,
     t.FlagStale: operate.flag_stale,
+    t.Checked: waiting.checked,
+    t.PassedOver: waiting.passed_over,
+    t.Waits: waiting.waits,
+    t.Absent: attempts.absent,
+    t.Answer: waiting.answer,
+    t.Signal: waiting.signal,
     t.Compensate: operate.compensate,
+    t.Cancel: operate.compensate,
     t.Retry: operate.retry,
+    t.Pause: steer.pause,
+    t.Resume: steer.resume,
+    t.RunNow: steer.run_now,
+    t.Edit: steer.edit,
+    t.Skip: steer.skip,
+    t.Approve: steer.approve,
+    t.Deny: steer.deny,
+    t.Resolve: steer.resolve,
+    t.Rewind: steer.rewind,
+    t.Assign: steer.assign,
 }
 
 
@@ -96,7 +115,9 @@ def decide(
     else:
         ignored = _HANDLERS[type(trigger)](draft, trigger)
         if not ignored:
+            waiting.open_gates(draft)
             settle(draft)
+            _pause_after(draft, trigger)
             if desk is not None:
                 _claim(draft, desk)
     return _seal(draft, trigger, ignored, desk)
@@ -120,6 +141,16 @@ def _check_revision(saga: SagaRow, trigger: t.Trigger) -> None:
         )
 
 
+def _pause_after(draft: Draft, trigger: t.Trigger) -> None:
+    """A step that stops the line when it is done; the last one can not."""
+    if draft.saga.state is not SagaState.STARTED or not draft.saga.graph.stops:
+        return
+    for position in draft.saga.graph.stops & draft.touched:
+        passed = draft.steps[position].status in PASSED and draft.original[position].status not in PASSED
+        if passed and not isinstance(trigger, t.Skip):
+            draft.saga.paused_at = draft.now
+
+
 def ready(saga: SagaRow, steps: Sequence[StepRow], now: datetime) -> list[StepRow]:
     """Steps that could be claimed now."""
     if saga.paused_at is not None:
@@ -140,6 +171,7 @@ def _claim(draft: Draft, desk: Desk) -> None:
         step.due_at = None
         if undo:
             step.undo_attempt += 1
+            step.undo_started_at = step.undo_started_at or draft.now
         else:
             step.attempt += 1
             step.started_at = step.started_at or draft.now
@@ -150,14 +182,16 @@ def _seal(draft: Draft, trigger: t.Trigger, ignored: str, desk: Desk | None) -> 
     pairs = [(draft.original[position], draft.steps[position]) for position in sorted(draft.touched)]
     changed = step_changes(pairs, draft.now)
     _derive(draft, trigger, bool(changed))
-    decision = Decision(saga, draft.steps, set(changed), ignored)
+    decision = Decision(saga, draft.steps, set(changed), ignored, rounds=draft.rounds)
     data = changes(draft.before, saga, changed, draft.now)
-    if data:
+    if data or (not ignored and isinstance(trigger, t.OperatorTrigger)):
         saga.revision += 1
         saga.updated_at = draft.now
         decision.entry = _entry(draft, trigger, data, late=bool(ignored))
     elif ignored and isinstance(trigger, t.AttemptTrigger):
         decision.note = attempts.late_note(draft, trigger, ignored)
+    elif ignored and isinstance(trigger, t.Answer):
+        decision.note = waiting.late_answer(draft, trigger, ignored)
     opened = open_steps(saga, draft.steps)
     saga.wake_at = _wake(draft, trigger, opened)
     if desk is not None:
@@ -175,6 +209,9 @@ def _derive(draft: Draft, trigger: t.Trigger, progressed: bool) -> None:
         if step.hold is not Hold.NONE:
             saga.attention = str(step.hold)
             break
+    else:
+        if saga.overdue_at is not None and saga.state not in TERMINAL:
+            saga.attention = "deadline"
     if saga.state in TERMINAL:
         saga.completed_at = saga.completed_at or draft.now
         saga.stale_since = None
@@ -194,7 +231,9 @@ def _wake(draft: Draft, trigger: t.Trigger, opened: Sequence[int]) -> datetime |
 
 
 def _entry(draft: Draft, trigger: t.Trigger, data: dict[str, Any], *, late: bool) -> Entry:
-    position = trigger.position if isinstance(trigger, (t.AttemptTrigger, t.NoHandler)) else None
+    position: int | None = None
+    if isinstance(trigger, (t.AttemptTrigger, t.NoHandler, t.Answer, t.StepTrigger)):
+        position = trigger.position
     if position is None and len(draft.touched) == 1:
         position = next(iter(draft.touched))
     if position not in range(len(draft.steps)):
@@ -203,7 +242,7 @@ def _entry(draft: Draft, trigger: t.Trigger, data: dict[str, Any], *, late: bool
     step = draft.steps[position] if position is not None else None
     return Entry(
         seq=draft.saga.revision,
-        kind=f"late_{trigger.kind}" if late else trigger.kind,
+        kind=f"late_{trigger.kind}" if late else draft.kind or trigger.kind,
         at=draft.now,
         position=position,
         # An undo begins only when the actions are over: from then on its attempts are meant.

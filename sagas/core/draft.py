@@ -13,7 +13,7 @@ from .states import SAGA_EDGES, STEP_EDGES, Cause, Hold, SagaState, StepStatus
 class Draft:
     """Working copies of one saga's rows; the originals stay as they were."""
 
-    __slots__ = ("before", "now", "original", "saga", "steps", "touched")
+    __slots__ = ("before", "kind", "now", "original", "rounds", "saga", "steps", "touched")
 
     def __init__(self, saga: SagaRow, steps: Sequence[StepRow], now: datetime) -> None:
         self.before = saga
@@ -21,6 +21,10 @@ class Draft:
         self.saga = saga.copy()
         self.steps = list(steps)
         self.touched: set[int] = set()
+        #: Steps that were undone and begin anew: what they have stored is out of date.
+        self.rounds: set[int] = set()
+        #: What the history entry is called, where the trigger does not say.
+        self.kind = ""
         self.now = now
 
     def step(self, position: int) -> StepRow:

@@ -8,17 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from .errors import DefinitionError
 from .retry import RetryPolicy
+from .states import Wait
 
 #: The most steps one saga may have.
 MAX_STEPS = 100
 #: The longest name of a step, action, compensation, definition or queue.
 MAX_NAME = 100
+#: In place of text that a graph could hold: a function of today's code.
+CODE = "<code>"
+#: What a wait that was in vain means.
+FAIL, RETRY, ATTENTION = "fail", "retry", "attention"
+ON_TIMEOUT = (FAIL, RETRY, ATTENTION)
+#: What a missed deadline means (or attention).
+ROLLBACK = "rollback"
+ON_DEADLINE = (ROLLBACK, ATTENTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +49,52 @@ class StepSpec:
     #: The action runs inside the transaction that records its outcome.
     atomic: bool = False
     undo_atomic: bool = False
+    #: Its input is worked out by a function of today's code.
+    computed: bool = False
+    #: The step is skipped unless this holds: a safe expression, or CODE for a function of today's code.
+    when: str = ""
+    #: The name of the signal that completes it.
+    wait_for: str = ""
+    #: Seconds between its turn and its start.
+    delay: float = 0.0
+    #: Not before this time: the name of a key of the context, or CODE.
+    until: str = ""
+    #: Somebody must approve before it runs …
+    approval: bool = False
+    #: … with this permission ("app.name") or in this group; empty: whoever may act on the saga.
+    approvers: str = ""
+    #: How many different people must approve before it is undone.
+    approve_undo: int = 0
+    #: Seconds that it waits for an answer, a signal or an approval; None = for ever.
+    wait_timeout: float | None = None
+    #: What a wait that was in vain means: fail, retry or attention.
+    on_timeout: str = FAIL
+    #: The saga pauses after it until somebody resumes it.
+    pause_after: bool = False
+    #: The action that tells whether it happened, when its outcome is unknown.
+    probe: str = ""
+    #: A person decides instead of a second run.
+    at_most_once: bool = False
+    #: The point of no return: behind it there is only forward.
+    pivot: bool = False
+
+    @property
+    def checks(self) -> bool:
+        """Whether a worker must work something out before its gates: user code runs in workers only."""
+        return bool(self.when or self.until)
+
+    @property
+    def gate(self) -> Wait:
+        """What must be passed before its action may run (or, without one, before it is done)."""
+        if self.wait_for:
+            return Wait.SIGNAL
+        if self.approval:
+            return Wait.APPROVAL
+        return Wait.TIMER if self.delay or self.until else Wait.NONE
 
     def to_json(self) -> dict[str, Any]:
         """The step as plain data."""
-        return {
+        known = {
             "name": self.name,
             "action": self.action,
             "compensation": self.compensation,
@@ -57,6 +108,8 @@ class StepSpec:
             "atomic": self.atomic,
             "undo_atomic": self.undo_atomic,
         }
+        rare = {name: getattr(self, name) for name, default in _RARE.items() if getattr(self, name) != default}
+        return {**known, **rare}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepSpec:
@@ -68,13 +121,45 @@ class StepSpec:
         return cls(**known)
 
 
+#: Words of a step that most do without, and what they are then.
+_RARE = {
+    f.name: f.default
+    for f in fields(StepSpec)
+    if f.name
+    in {
+        "computed", "when", "wait_for", "delay", "until", "approval", "approvers", "approve_undo", "wait_timeout",
+        "on_timeout", "pause_after", "probe", "at_most_once", "pivot",
+    }
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for all steps of a graph."""
+
+    #: Undo one step at a time, also where branches are independent.
+    serial_undo: bool = False
+    #: What a missed deadline means: rollback or attention.
+    on_deadline: str = ROLLBACK
+    #: Seconds that a rollback waits for answers that are still to come.
+    drain: float = 60.0
+
+    def to_json(self) -> dict[str, Any]:
+        """What differs from the default, as plain data."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+
+
 class Graph:
     """Steps in their written order, with the relations that the engine asks for precomputed."""
 
-    __slots__ = ("ancestors", "dependents", "hash", "names", "reverse", "steps", "text")
+    __slots__ = (
+        "ancestors", "approved", "dependents", "gated", "hash", "names", "pivots", "policy", "reverse", "signals",
+        "steps", "stops", "text",
+    )  # fmt: skip
 
-    def __init__(self, steps: Sequence[StepSpec]) -> None:
+    def __init__(self, steps: Sequence[StepSpec], policy: Policy = Policy()) -> None:
         self.steps = tuple(steps)
+        self.policy = policy
         self.names = {spec.name: position for position, spec in enumerate(self.steps)}
         order = self._check()
         #: Positions, each after everything that depends on it: the order of undoing.
@@ -86,6 +171,15 @@ class Graph:
             for needed in spec.depends_on:
                 dependents[needed].append(position)
         self.dependents = tuple(tuple(positions) for positions in dependents)
+        #: Steps whose undoing somebody must approve, steps with a gate before them, and points of no return.
+        self.approved = tuple(position for position, spec in enumerate(self.steps) if spec.approve_undo)
+        self.gated = tuple(position for position, spec in enumerate(self.steps) if spec.gate)
+        self.pivots = tuple(position for position, spec in enumerate(self.steps) if spec.pivot)
+        #: Which step takes which signal.
+        self.signals = {spec.wait_for: position for position, spec in enumerate(self.steps) if spec.wait_for}
+        #: Steps after which the saga pauses.
+        self.stops = frozenset(position for position, spec in enumerate(self.steps) if spec.pause_after)
+        self._check_pivots()
         #: Canonical JSON, and its SHA-256: the key under which the graph is stored.
         self.text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         self.hash = hashlib.sha256(self.text.encode()).hexdigest()
@@ -108,12 +202,28 @@ class Graph:
         # A stable order (by position) where the graph leaves a choice: plans and tests read the same every time.
         return self._stable(order)
 
+    def _check_pivots(self) -> None:
+        """Nothing runs beside a point of no return: a failure there could neither be undone nor be gone on from."""
+        for pivot in self.pivots:
+            for position, spec in enumerate(self.steps):
+                related = position in self.ancestors[pivot] or pivot in self.ancestors[position]
+                if position != pivot and not related:
+                    raise DefinitionError(
+                        f"step {self.steps[pivot].name!r} is a pivot, so every other step must come before or after "
+                        f"it; {spec.name!r} may run beside it"
+                    )
+
     def _ancestors(self, order: list[int]) -> tuple[frozenset[int], ...]:
         found: dict[int, frozenset[int]] = {}
         for position in order:
             direct = self.steps[position].depends_on
             found[position] = frozenset(direct).union(*(found[needed] for needed in direct))
         return tuple(found[position] for position in range(len(self.steps)))
+
+    def behind(self, position: int) -> frozenset[int]:
+        """The step and all that depends on it, directly or not."""
+        later = (other for other, needed in enumerate(self.ancestors) if position in needed)
+        return frozenset((position, *later))
 
     def _stable(self, order: list[int]) -> list[int]:
         depth: dict[int, int] = {}
@@ -123,9 +233,13 @@ class Graph:
 
     def to_json(self) -> dict[str, Any]:
         """The graph as plain data."""
-        return {"format": 1, "steps": [spec.to_json() for spec in self.steps]}
+        rules = self.policy.to_json()
+        found = {"format": 1, "steps": [spec.to_json() for spec in self.steps]}
+        return {**found, "policy": rules} if rules else found
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Graph:
         """Read a frozen graph."""
-        return cls([StepSpec.from_json(step) for step in data["steps"]])
+        rules = data.get("policy", {})
+        policy = Policy(**{f.name: rules[f.name] for f in fields(Policy) if f.name in rules})
+        return cls([StepSpec.from_json(step) for step in data["steps"]], policy)

@@ -10,12 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from .rows import SagaRow, StepRow, fresh_steps
-from .states import Hold, SagaState, StepStatus
+from .states import Hold, SagaState, StepStatus, Wait
 
 #: In an entry's data, a time that equals the entry's own.
 AT_ONCE = True
 
-SAGA_FIELDS = ("state", "stale_since", "paused_at", "attention", "error_code", "error_message", "completed_at")
+SAGA_FIELDS = (
+    "state", "stale_since", "paused_at", "attention", "error_code", "error_message", "completed_at",
+    "deadline_at", "overdue_at", "rewind_to",
+)  # fmt: skip
 STEP_FIELDS = tuple(f.name for f in fields(StepRow) if f.name != "position")
 _saga_values = attrgetter(*SAGA_FIELDS)
 _step_values = attrgetter(*STEP_FIELDS)
@@ -78,7 +81,7 @@ def changes(before: SagaRow, after: SagaRow, steps: dict[int, dict[str, Any]], a
     return data
 
 
-_TYPES: dict[str, Any] = {"state": SagaState, "status": StepStatus, "hold": Hold}
+_TYPES: dict[str, Any] = {"state": SagaState, "status": StepStatus, "hold": Hold, "waits": Wait}
 
 
 def _typed(name: str, value: Any, at: datetime) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .rows import SagaRow, StepRow
-from .states import EXECUTED, StepStatus
+from .states import EXECUTED, StepStatus, Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def compensation_plan(saga: SagaRow, steps: Sequence[StepRow]) -> CompensationPl
         else:
             ranks[position] = behind + 1
             doubt = step.status is StepStatus.UNKNOWN or step.doubt
-            running = step.status is StepStatus.RUNNING
+            running = step.status in (StepStatus.RUNNING, StepStatus.WAITING)
             undo.append(PlannedUndo(spec.name, spec.compensation, behind + 1, doubt, running))
     undo.sort(key=lambda planned: planned.rank)
     return CompensationPlan(saga.revision, tuple(undo), tuple(keep))
@@ -78,4 +78,5 @@ def to_undo(step: StepRow) -> bool:
         step.status in EXECUTED
         or step.status in (StepStatus.RUNNING, StepStatus.COMPENSATING, StepStatus.COMPENSATION_FAILED)
         or (step.status is StepStatus.PENDING and step.doubt)
+        or step.waits is Wait.ANSWER
     )

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 from .graph import Graph
 from .rows import SagaRow, StepRow
-from .states import EXECUTED, PASSED, RESOLVED, Hold, SagaState, StepStatus
+from .states import EXECUTED, PASSED, RESOLVED, UNDECIDED, Hold, SagaState, StepStatus, Wait
 
 #: How often the sweep looks at a saga whose steps are all claimed.
 RECHECK = timedelta(seconds=30)
 #: How often it looks at one that waits for a person or for a worker that knows its handler.
 RECHECK_HELD = timedelta(seconds=60)
+#: How often it looks at one that is paused, or that only waits for the outside world.
+RECHECK_WAITING = timedelta(minutes=15)
 
 _ENDED_BADLY = frozenset({StepStatus.FAILED, StepStatus.UNKNOWN})
 _UNDO_OPEN = frozenset({StepStatus.COMPENSATING, StepStatus.COMPENSATION_FAILED})
@@ -25,11 +27,25 @@ def compensable(graph: Graph, position: int) -> bool:
 
 
 def failing(steps: Sequence[StepRow]) -> bool:
-    """Whether a step ended so that the saga can not complete."""
+    """Whether a step ended so that the saga can not complete. What a person has to decide may still turn out well."""
     for step in steps:
-        if step.status in _ENDED_BADLY and not (step.status is StepStatus.UNKNOWN and step.hold is Hold.UNRECORDED):
+        if step.status in _ENDED_BADLY and step.hold not in UNDECIDED:
             return True
     return False
+
+
+def past_return(graph: Graph, steps: Sequence[StepRow]) -> int | None:
+    """The point of no return that is passed, or may be: its position."""
+    for position in graph.pivots:
+        step = steps[position]
+        if step.status not in (StepStatus.PENDING, *RESOLVED) or step.doubt:
+            return position
+    return None
+
+
+def undoing(saga: SagaRow) -> frozenset[int] | None:
+    """Which steps are being undone; None = all."""
+    return None if saga.rewind_to is None else saga.graph.behind(saga.rewind_to)
 
 
 def undone(graph: Graph, steps: Sequence[StepRow]) -> list[bool]:
@@ -51,7 +67,7 @@ def open_steps(saga: SagaRow, steps: Sequence[StepRow]) -> list[int]:
     if saga.state is SagaState.STARTED:
         return [] if failing(steps) else _open_forward(saga.graph, steps)
     if saga.state is SagaState.COMPENSATING:
-        return _open_backward(saga.graph, steps)
+        return _open_backward(saga, steps)
     return []
 
 
@@ -67,21 +83,31 @@ def _open_forward(graph: Graph, steps: Sequence[StepRow]) -> list[int]:
     return found
 
 
-def _open_backward(graph: Graph, steps: Sequence[StepRow]) -> list[int]:
+def _open_backward(saga: SagaRow, steps: Sequence[StepRow]) -> list[int]:
+    graph, scope = saga.graph, undoing(saga)
     done = undone(graph, steps)
     found = []
     for position in graph.reverse:
         status = steps[position].status
         mine = status in _UNDO_OPEN or (status in EXECUTED and compensable(graph, position))
+        if scope is not None and position not in scope:
+            continue
         if mine and not done[position] and all(done[later] for later in graph.dependents[position]):
             found.append(position)
-    return found
+    return _one_by_one(found, steps) if graph.policy.serial_undo else found
+
+
+def _one_by_one(found: list[int], steps: Sequence[StepRow]) -> list[int]:
+    """The first that nobody has to look at, and those that somebody has to: a debt does not stop the others."""
+    free = [position for position in found if steps[position].status is not StepStatus.COMPENSATION_FAILED]
+    return [position for position in found if position in free[:1] or position not in free]
 
 
 def blocked(step: StepRow, now: datetime) -> bool:
     """Whether an open, unclaimed step must still wait: for its time, for a person, for an old thread to end."""
     return (
         step.claimed
+        or step.waits is not Wait.NONE
         or step.hold not in _FREE
         or step.stale_worker is not None
         or (step.due_at is not None and step.due_at > now)
@@ -90,15 +116,18 @@ def blocked(step: StepRow, now: datetime) -> bool:
 
 def next_look(saga: SagaRow, steps: Sequence[StepRow], opened: Sequence[int], now: datetime) -> datetime:
     """When the sweep must look at a living saga at the latest; `opened` is what `open_steps` found."""
-    at = now + RECHECK_HELD
     if saga.paused_at is not None:
-        return at
+        return now + RECHECK_WAITING
+    at = now + (RECHECK_HELD if opened or saga.attention else RECHECK_WAITING)
     for step in steps:
         if step.claim_worker is not None or step.stale_worker is not None:
-            at = now + RECHECK
-            break
+            at = min(at, now + RECHECK)
+        elif step.due_at is not None and (step.waits or step.status is StepStatus.COMPENSATION_FAILED):
+            at = min(at, max(step.due_at, now))
+    if saga.deadline_at is not None and saga.state is SagaState.STARTED:
+        at = min(at, max(saga.deadline_at, now))
     for position in opened:
         step = steps[position]
-        if step.claim_worker is None and step.hold is Hold.NONE and step.stale_worker is None:
+        if step.claim_worker is None and step.hold is Hold.NONE and step.stale_worker is None and not step.waits:
             at = min(at, step.due_at if step.due_at is not None and step.due_at > now else now)
     return at

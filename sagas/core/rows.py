@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from .graph import Graph
-from .states import Hold, SagaState, StepStatus
+from .states import Hold, SagaState, StepStatus, Wait
 
 
 @dataclass(slots=True)
@@ -32,6 +32,12 @@ class SagaRow:
     error_code: str = ""
     error_message: str = ""
     completed_at: datetime | None = None
+    #: It is to be done by then; None once that time has come and was acted on.
+    deadline_at: datetime | None = None
+    #: The deadline was missed, and a person must look.
+    overdue_at: datetime | None = None
+    #: While rolling back in part: the step (and what depends on it) that is undone and opened again.
+    rewind_to: int | None = None
 
     def copy(self) -> SagaRow:
         """A copy that may be changed."""
@@ -49,6 +55,9 @@ class SagaRow:
             self.error_code,
             self.error_message,
             self.completed_at,
+            self.deadline_at,
+            self.overdue_at,
+            self.rewind_to,
         )
 
 
@@ -84,6 +93,18 @@ class StepRow:
     started_at: datetime | None = None
     executed_at: datetime | None = None
     compensated_at: datetime | None = None
+    #: When its compensation was first tried.
+    undo_started_at: datetime | None = None
+    #: Its condition holds and its gates are passed.
+    opened: bool = False
+    #: What it waits for, while waiting.
+    waits: Wait = Wait.NONE
+    #: A digest of the answer or signal that it has got: the same again is harmless.
+    answer: str = ""
+    #: Who has approved, separated by line feeds; empty when nobody has, or when that has been acted on.
+    approved_by: str = ""
+    #: Who looks after its debt.
+    owner: str = ""
 
     @property
     def claimed(self) -> bool:
@@ -118,6 +139,12 @@ class StepRow:
             self.started_at,
             self.executed_at,
             self.compensated_at,
+            self.undo_started_at,
+            self.opened,
+            self.waits,
+            self.answer,
+            self.approved_by,
+            self.owner,
         )
 
 

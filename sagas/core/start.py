@@ -14,19 +14,28 @@ from .states import SagaState
 KIND = "started"
 
 
-def opening(
-    saga_id: UUID, graph: Graph, rollback: bool, now: datetime, wake_at: datetime, actor: str = ""
+def opening(  # noqa: PLR0913
+    saga_id: UUID,
+    graph: Graph,
+    rollback: bool,
+    now: datetime,
+    wake_at: datetime,
+    actor: str = "",
+    *,
+    deadline_at: datetime | None = None,
 ) -> tuple[SagaRow, Entry]:
     """The row and the entry of a saga that starts `now`."""
-    state, data = opening_state(graph)
+    state, data = opening_state(graph, deadline_at)
     done = state is not SagaState.STARTED
     saga = SagaRow(saga_id, graph, rollback, state, 1, None if done else wake_at, now)
     saga.completed_at = now if done else None
+    saga.deadline_at = deadline_at
     return saga, Entry(1, KIND, now, actor=actor, data=data)
 
 
-def opening_state(graph: Graph) -> tuple[SagaState, dict[str, Any]]:
+def opening_state(graph: Graph, deadline_at: datetime | None = None) -> tuple[SagaState, dict[str, Any]]:
     """The first state, and what the first history entry says of it."""
+    data: dict[str, Any] = {} if deadline_at is None else {"deadline_at": deadline_at.isoformat()}
     if graph.steps:
-        return SagaState.STARTED, {}
-    return SagaState.COMPLETED, {"state": str(SagaState.COMPLETED), "completed_at": AT_ONCE}
+        return SagaState.STARTED, data
+    return SagaState.COMPLETED, {**data, "state": str(SagaState.COMPLETED), "completed_at": AT_ONCE}

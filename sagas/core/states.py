@@ -31,7 +31,7 @@ class StepStatus(StrEnum):
     PENDING = "pending"
     #: A worker holds the claim of an attempt of its action.
     RUNNING = "running"
-    #: Waits for somebody outside (webhook, reply, approval, signal, timer, child). Used by a later version.
+    #: Waits for somebody outside, or for a time: see `Wait`.
     WAITING = "waiting"
     #: The action was done and its output is stored.
     COMPLETED = "completed"
@@ -67,6 +67,33 @@ class Hold(StrEnum):
     DEBT = "debt"
     #: An attempt reported an effect after the step had been undone: nothing will undo that effect.
     LATE_EFFECT = "late_effect"
+    #: It may run once only, and nobody knows whether it did.
+    AT_MOST_ONCE = "at_most_once"
+    #: It failed behind the point of no return: there is only forward.
+    NO_RETURN = "no_return"
+    #: Somebody must approve, of doing it or of undoing it.
+    APPROVAL = "approval"
+    #: What it waits for did not come in time.
+    OVERDUE = "overdue"
+
+
+#: Holds of a step that failed (or may have) while going forward, and that a person decides on: the saga waits.
+UNDECIDED = frozenset({Hold.UNRECORDED, Hold.AT_MOST_ONCE, Hold.NO_RETURN})
+
+
+class Wait(StrEnum):
+    """What a waiting step waits for."""
+
+    NONE = ""
+    #: The answer to its token, from Python or REST: its handler returned `Pending`.
+    ANSWER = "answer"
+    SIGNAL = "signal"
+    TIMER = "timer"
+    APPROVAL = "approval"
+
+
+#: Gates: passed before the step's action may run; a rollback cancels them.
+GATES = frozenset({Wait.SIGNAL, Wait.TIMER, Wait.APPROVAL})
 
 
 class Cause(StrEnum):
@@ -85,6 +112,19 @@ class Cause(StrEnum):
     RETRY = "retry"
     COMPENSATE = "compensate"
     SETTLED = "settled"
+    #: Its turn has come, and there is a gate before it.
+    GATE = "gate"
+    PASSED_OVER = "passed_over"
+    WAITS = "waits"
+    ANSWERED = "answered"
+    SIGNALLED = "signalled"
+    #: A time has come.
+    TIMER = "timer"
+    APPROVE = "approve"
+    DENY = "deny"
+    SKIP = "skip"
+    RESOLVE = "resolve"
+    REWIND = "rewind"
 
 
 TERMINAL = frozenset({SagaState.COMPLETED, SagaState.COMPENSATED, SagaState.FAILED})
@@ -119,6 +159,38 @@ STEP_EDGES: dict[tuple[StepStatus, Cause], frozenset[StepStatus]] = {
     (_S.RUNNING, Cause.HANDED_BACK): frozenset({_S.PENDING, _S.CANCELLED, _S.UNKNOWN}),
     (_S.RUNNING, Cause.WORKER_LOST): frozenset({_S.PENDING, _S.CANCELLED, _S.UNKNOWN}),
     (_S.RUNNING, Cause.UNRECORDED): frozenset({_S.UNKNOWN}),
+    (_S.RUNNING, Cause.PASSED_OVER): frozenset({_S.SKIPPED}),
+    (_S.RUNNING, Cause.GATE): frozenset({_S.WAITING, _S.CANCELLED}),
+    (_S.RUNNING, Cause.WAITS): frozenset({_S.WAITING}),
+    (_S.RUNNING, Cause.ANSWERED): frozenset({_S.COMPLETED, _S.FAILED, _S.UNKNOWN}),
+    (_S.PENDING, Cause.GATE): frozenset({_S.WAITING, _S.COMPLETED}),
+    (_S.PENDING, Cause.ANSWERED): frozenset({_S.COMPLETED}),
+    (_S.PENDING, Cause.SKIP): frozenset({_S.SKIPPED, _S.COMPLETED}),
+    (_S.WAITING, Cause.ANSWERED): frozenset({_S.COMPLETED, _S.FAILED, _S.UNKNOWN}),
+    (_S.WAITING, Cause.SIGNALLED): frozenset({_S.COMPLETED}),
+    (_S.WAITING, Cause.TIMER): frozenset({_S.PENDING, _S.COMPLETED, _S.FAILED, _S.UNKNOWN}),
+    (_S.WAITING, Cause.APPROVE): frozenset({_S.PENDING, _S.COMPLETED}),
+    (_S.WAITING, Cause.DENY): frozenset({_S.FAILED}),
+    (_S.WAITING, Cause.SKIP): frozenset({_S.SKIPPED, _S.COMPLETED}),
+    (_S.WAITING, Cause.RETRY): frozenset({_S.PENDING}),
+    (_S.WAITING, Cause.ROLLBACK): frozenset({_S.CANCELLED}),
+    (_S.WAITING, Cause.GIVE_UP): frozenset({_S.CANCELLED}),
+    (_S.UNKNOWN, Cause.SKIP): frozenset({_S.COMPLETED, _S.COMPENSATION_SKIPPED}),
+    (_S.COMPLETED, Cause.SKIP): frozenset({_S.COMPENSATION_SKIPPED}),
+    (_S.UNKNOWN, Cause.RESOLVE): frozenset({_S.COMPLETED, _S.FAILED}),
+    (_S.FAILED, Cause.SKIP): frozenset({_S.SKIPPED}),
+    **{
+        (status, Cause.REWIND): frozenset({_S.PENDING})
+        for status in (
+            _S.COMPLETED,
+            _S.UNKNOWN,
+            _S.FAILED,
+            _S.CANCELLED,
+            _S.SKIPPED,
+            _S.COMPENSATED,
+            _S.COMPENSATION_SKIPPED,
+        )
+    },
     (_S.COMPLETED, Cause.CLAIM): frozenset({_S.COMPENSATING}),
     (_S.UNKNOWN, Cause.CLAIM): frozenset({_S.COMPENSATING}),
     (_S.UNKNOWN, Cause.RETRY): frozenset({_S.PENDING}),
@@ -132,7 +204,11 @@ STEP_EDGES: dict[tuple[StepStatus, Cause], frozenset[StepStatus]] = {
     (_S.COMPENSATING, Cause.HANDED_BACK): frozenset({_S.COMPENSATING}),
     (_S.COMPENSATING, Cause.WORKER_LOST): frozenset({_S.COMPENSATING}),
     (_S.COMPENSATING, Cause.UNRECORDED): frozenset({_S.COMPENSATION_FAILED}),
+    (_S.COMPENSATING, Cause.SKIP): frozenset({_S.COMPENSATION_SKIPPED}),
+    (_S.COMPENSATION_FAILED, Cause.SKIP): frozenset({_S.COMPENSATION_SKIPPED}),
     (_S.COMPENSATION_FAILED, Cause.RETRY): frozenset({_S.COMPENSATING}),
+    (_S.COMPENSATION_FAILED, Cause.TIMER): frozenset({_S.COMPENSATING}),
+    (_S.COMPENSATION_FAILED, Cause.RESOLVE): frozenset({_S.COMPENSATED, _S.COMPENSATION_SKIPPED}),
 }
 
 _G = SagaState
@@ -144,6 +220,9 @@ SAGA_EDGES: dict[tuple[SagaState, Cause], frozenset[SagaState]] = {
     (_G.COMPENSATING, Cause.SETTLED): frozenset({_G.COMPENSATED}),
     (_G.FAILED, Cause.COMPENSATE): frozenset({_G.COMPENSATING}),
     (_G.FAILED, Cause.RETRY): frozenset({_G.STARTED}),
+    (_G.STARTED, Cause.REWIND): frozenset({_G.COMPENSATING}),
+    (_G.FAILED, Cause.REWIND): frozenset({_G.COMPENSATING}),
+    (_G.COMPENSATING, Cause.REWIND): frozenset({_G.STARTED}),
 }
 
 

@@ -7,7 +7,7 @@ current one changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -106,6 +106,63 @@ class ThreadEnded(AttemptTrigger):
 
 
 @dataclass(frozen=True, slots=True)
+class Checked(AttemptTrigger):
+    """The step's condition holds; it may open at `opens_at` (None: at once)."""
+
+    kind: ClassVar[str] = "checked"
+    opens_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver(AttemptTrigger):
+    """The step's condition does not hold."""
+
+    kind: ClassVar[str] = "passed_over"
+
+
+@dataclass(frozen=True, slots=True)
+class Waits(AttemptTrigger):
+    """The handler returned `Pending`: somebody else will answer."""
+
+    kind: ClassVar[str] = "waits"
+    #: Instead of the step's own limit.
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent(AttemptTrigger):
+    """The probe says that the action surely never happened: there is nothing to undo."""
+
+    kind: ClassVar[str] = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody with a step's token says of it. Bound to step, round and phase; a failure to the attempt too."""
+
+    kind: ClassVar[str] = "answered"
+    position: int
+    round: int
+    attempt: int
+    undo: bool
+    #: Whether it was done.
+    ok: bool
+    #: Of what was said: the same again is harmless.
+    digest: str
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A named fact that a step waits for, or will."""
+
+    kind: ClassVar[str] = "signalled"
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """A worker process is dead, or has lost its claims: they are taken over."""
 
@@ -155,37 +212,99 @@ class Retry(OperatorTrigger):
     kind: ClassVar[str] = "retry"
 
 
-Trigger = (
-    Look
-    | Prepared
-    | Completed
-    | Rejected
-    | InDoubt
-    | NoEffect
-    | HandedBack
-    | Unrecorded
-    | ThreadEnded
-    | WorkerLost
-    | NoHandler
-    | FlagStale
-    | Compensate
-    | Retry
-)
+@dataclass(frozen=True, slots=True)
+class Cancel(Compensate):
+    """Roll the saga back: it is not wanted any more."""
+
+    kind: ClassVar[str] = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(OperatorTrigger):
+    """Begin nothing more until somebody resumes it."""
+
+    kind: ClassVar[str] = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(OperatorTrigger):
+    """Go on."""
+
+    kind: ClassVar[str] = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class RunNow(OperatorTrigger):
+    """Wait no longer for the time of a next attempt or of a timer. Budgets stay as they are."""
+
+    kind: ClassVar[str] = "run_now"
+
+
+@dataclass(frozen=True, slots=True)
+class StepTrigger(OperatorTrigger):
+    """Base of what is asked for one step."""
+
+    position: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Edit(StepTrigger):
+    """Run the step again with another input."""
+
+    kind: ClassVar[str] = "edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip(StepTrigger):
+    """Go on without the step (or without undoing it)."""
+
+    kind: ClassVar[str] = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Approve(StepTrigger):
+    """Let the step run, or be undone."""
+
+    kind: ClassVar[str] = "approve"
+
+
+@dataclass(frozen=True, slots=True)
+class Deny(StepTrigger):
+    """Do not let the step run."""
+
+    kind: ClassVar[str] = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve(StepTrigger):
+    """A person has found out, or has done by hand, what the engine can not: the reason is the evidence."""
+
+    kind: ClassVar[str] = "resolve"
+    #: Whether it is done (or undone) now; False: it surely never happened (or will stay as it is).
+    done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind(StepTrigger):
+    """Undo the step and all that depends on it, and go forward again from there."""
+
+    kind: ClassVar[str] = "rewind"
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(StepTrigger):
+    """Somebody looks after the step's debt; the next try may be given a time (None: parked)."""
+
+    kind: ClassVar[str] = "assign"
+    owner: str = ""
+    next_try: datetime | None = None
+
 
 #: All of them, for tests that must miss none.
 TRIGGERS: tuple[type, ...] = (
-    Look,
-    Prepared,
-    Completed,
-    Rejected,
-    InDoubt,
-    NoEffect,
-    HandedBack,
-    Unrecorded,
-    ThreadEnded,
-    WorkerLost,
-    NoHandler,
-    FlagStale,
-    Compensate,
-    Retry,
-)
+    Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, Unrecorded, ThreadEnded, Checked, PassedOver,
+    Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel, Pause, Resume, RunNow,
+    Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
+)  # fmt: skip
+
+Trigger = AttemptTrigger | Answer | Signal | Look | WorkerLost | NoHandler | FlagStale | OperatorTrigger

@@ -163,6 +163,10 @@ class Saga(models.Model):
     #: No progress for longer than allowed, since.
     stale_since = models.DateTimeField(_("stale since"), null=True, blank=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
+    #: The deadline was missed, and a person must look.
+    overdue_at = models.DateTimeField(_("overdue since"), null=True, blank=True)
+    #: While rolling back in part: the position of the step that is opened again.
+    rewind_to = models.PositiveSmallIntegerField(_("rolling back to"), null=True, blank=True)
     #: Why a person must look; empty when nobody must.
     attention = models.CharField(_("attention"), max_length=20, blank=True, default="")
     error_code = models.CharField(_("error code"), max_length=100, blank=True, default="")

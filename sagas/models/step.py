@@ -56,6 +56,17 @@ class Step(models.Model):
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     executed_at = models.DateTimeField(_("executed at"), null=True, blank=True)
     compensated_at = models.DateTimeField(_("compensated at"), null=True, blank=True)
+    undo_started_at = models.DateTimeField(_("undo started at"), null=True, blank=True)
+    #: Its condition holds and its gates are passed.
+    opened = models.BooleanField(_("opened"), default=False)
+    #: What it waits for, while waiting.
+    waits = models.CharField(_("waits for"), max_length=10, blank=True, default="")
+    #: A digest of the answer or signal that it has got.
+    answer = models.CharField(_("answer"), max_length=64, blank=True, default="")
+    #: Who has approved, one per line.
+    approved_by = models.TextField(_("approved by"), blank=True, default="")
+    #: Who looks after its debt.
+    owner = models.CharField(_("owner"), max_length=150, blank=True, default="")
 
     objects = InSagasDatabase()
 

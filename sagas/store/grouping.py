@@ -14,7 +14,18 @@ from ..core.claims import Budget, Offer
 from ..core.decide import Decision, Desk, decide
 from ..core.errors import InvariantError, SagaError
 from ..core.history import Entry
-from ..core.triggers import AttemptTrigger, Completed, Prepared, Unrecorded
+from ..core.triggers import (
+    Answer,
+    AttemptTrigger,
+    Checked,
+    Completed,
+    Edit,
+    Prepared,
+    Signal,
+    StepTrigger,
+    Trigger,
+    Unrecorded,
+)
 from .base import Loaded, Payload, Result, Submission, Verdict
 
 logger = logging.getLogger(__name__)
@@ -33,6 +44,22 @@ class SagaWrite:
     #: Context additions, in order.
     patches: list[str] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    #: Inputs that an operator has changed.
+    edits: dict[int, str] = field(default_factory=dict)
+    #: Steps that begin anew: what they have stored is out of date.
+    cleared: set[int] = field(default_factory=set)
+
+    @property
+    def written(self) -> list[int]:
+        """Positions of the steps whose rows are written."""
+        return sorted(self.changed | self.outputs.keys() | self.inputs.keys() | self.edits.keys())
+
+    def input_of(self, position: int) -> tuple[str | None, bool]:
+        """The input to store, and whether it replaces what is there."""
+        if position in self.edits:
+            return self.edits[position], True
+        computed = self.loaded.saga.graph.steps[position].computed
+        return self.inputs.get(position), position in self.cleared and computed
 
     def patch(self) -> str | None:
         """The additions to the context as one JSON object."""
@@ -134,6 +161,11 @@ def _note(write: SagaWrite, submission: Submission, decision: Decision, before: 
     write.moved = write.moved or decision.moved
     write.woken = write.woken or decision.saga.wake_at != loaded.read_wake
     write.changed |= decision.changed
+    if decision.rounds:
+        write.cleared |= decision.rounds
+        for position in decision.rounds:
+            write.outputs.pop(position, None)
+            write.inputs.pop(position, None)
     loaded.saga, loaded.steps = decision.saga, decision.steps
     if decision.entry is not None:
         write.entries.append(decision.entry)
@@ -145,16 +177,31 @@ def _note(write: SagaWrite, submission: Submission, decision: Decision, before: 
 
 def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, decision: Decision, before: int) -> None:
     trigger = submission.trigger
-    if isinstance(trigger, Prepared):
+    if isinstance(trigger, (Prepared, Checked)):
         write.inputs.update(payload.inputs)
         return
-    if not isinstance(trigger, (Completed, Unrecorded)) or decision.entry is None:
+    if decision.entry is None:
         return
-    if payload.output is not None and not trigger.undo:
-        write.outputs[trigger.position] = payload.output
+    if isinstance(trigger, Edit):
+        write.edits.update(payload.inputs)
+    else:
+        _note_output(write, trigger, payload)
+    if not isinstance(trigger, (Completed, Unrecorded)):
+        return
     if payload.context is not None:
         write.patches.append(payload.context)
     if payload.inputs and payload.basis == before:
         # Only for steps claimed in this very commit: the others are worked out when their turn comes.
         taken = {claim.position for claim in decision.claims}
         write.inputs.update({position: text for position, text in payload.inputs.items() if position in taken})
+
+
+def _note_output(write: SagaWrite, trigger: Trigger, payload: Payload) -> None:
+    if payload.output is None:
+        return
+    if isinstance(trigger, Signal):
+        write.outputs[write.loaded.saga.graph.signals[trigger.name]] = payload.output
+    elif isinstance(trigger, StepTrigger):
+        write.outputs[trigger.position] = payload.output
+    elif isinstance(trigger, (Completed, Unrecorded, Answer)) and not trigger.undo:
+        write.outputs[trigger.position] = payload.output

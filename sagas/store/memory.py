@@ -48,7 +48,9 @@ class MemoryStore(Store):
                 return self._keys[key]
             self._keys[key] = Existing(new.id, new.payload_hash)
         now = self.now()
-        saga, entry = opening(new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner)
+        saga, entry = opening(
+            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner, deadline_at=new.deadline_at
+        )
         self.sagas[new.id] = Loaded(saga, fresh_steps(new.graph), new.name, new.request_id)
         inputs: dict[int, str | None] = dict.fromkeys(range(len(new.graph.steps)))
         inputs.update(new.inputs)
@@ -107,9 +109,11 @@ class MemoryStore(Store):
         saga_id = write.loaded.saga.id
         self.sagas[saga_id] = write.loaded
         payload = self.payloads[saga_id]
+        payload.outputs.update(dict.fromkeys(write.cleared))
         payload.outputs.update(write.outputs)
-        for position, text in write.inputs.items():
-            if payload.inputs.get(position) is None:
+        for position in write.written if write.inputs or write.edits or write.cleared else ():
+            text, replaces = write.input_of(position)
+            if replaces or payload.inputs.get(position) is None:
                 payload.inputs[position] = text
         patch = write.patch()
         if patch is not None:

@@ -16,7 +16,7 @@ from django.db.models.functions import Cast
 from ..core.errors import InvariantError, SagaError
 from ..core.graph import Graph
 from ..core.rows import SagaRow, StepRow
-from ..core.states import Hold, SagaState, StepStatus
+from ..core.states import Hold, SagaState, StepStatus, Wait
 from ..models import SagaGraph
 from .base import Loaded, Texts
 from .grouping import complain
@@ -36,9 +36,13 @@ SAGA_COLUMNS = (
     "error_code",
     "error_message",
     "completed_at",
+    "deadline_at",
+    "overdue_at",
+    "rewind_to",
     "name",
     "request_id",
 )
+_NAME = SAGA_COLUMNS.index("name")
 STEP_COLUMNS = (
     "saga_id",
     "pk",
@@ -63,12 +67,20 @@ STEP_COLUMNS = (
     "started_at",
     "executed_at",
     "compensated_at",
+    "undo_started_at",
+    "opened",
+    "waits",
+    "answer",
+    "approved_by",
+    "owner",
 )
+_HOLD, _WAIT, _WIDTH = STEP_COLUMNS.index("hold"), STEP_COLUMNS.index("waits"), len(STEP_COLUMNS)
 CONTEXT = Cast("context", TextField())
 PAYLOADS = (Cast("input", TextField()), Cast("output", TextField()))
 _STATES = {state.value: state for state in SagaState}
 _STATUSES = {status.value: status for status in StepStatus}
 _HOLDS = {hold.value: hold for hold in Hold}
+_WAITS = {wait.value: wait for wait in Wait}
 
 
 @lru_cache(maxsize=1024)
@@ -82,12 +94,13 @@ def _graph(digest: str, alias: str) -> Graph:
 
 def read_saga(row: Sequence[Any], alias: str) -> SagaRow:
     """A row of SAGA_COLUMNS as the core sees it."""
-    return SagaRow(row[0], _graph(row[1], alias), row[2], _STATES[row[3]], *row[4:13])
+    return SagaRow(row[0], _graph(row[1], alias), row[2], _STATES[row[3]], *row[4:_NAME])
 
 
 def read_step(row: Sequence[Any]) -> StepRow:
     """A row of STEP_COLUMNS as the core sees it."""
-    values: tuple[Any, ...] = (row[2], _STATUSES[row[3]], *row[4:15], _HOLDS[row[15]], *row[16:23])
+    hold, waits = _HOLDS[row[_HOLD]], _WAITS[row[_WAIT]]
+    values = (row[2], _STATUSES[row[3]], *row[4:_HOLD], hold, *row[_HOLD + 1 : _WAIT], waits, *row[_WAIT + 1 : _WIDTH])
     return StepRow(*values)
 
 
@@ -120,8 +133,8 @@ def collect(saga_rows: Iterable[Sequence[Any]], step_rows: Iterable[Sequence[Any
         except _UNREADABLE as exc:
             read.unreadable[row[0]] = _broken(row[0], exc)
             continue
-        texts = Texts(saga.revision, row[15], {}, {}) if how.get("payloads") else None
-        read.found[saga.id] = Loaded(saga, [], row[13], row[14], [], saga.revision, saga.wake_at, texts)
+        texts = Texts(saga.revision, row[_NAME + 2], {}, {}) if how.get("payloads") else None
+        read.found[saga.id] = Loaded(saga, [], row[_NAME], row[_NAME + 1], [], saga.revision, saga.wake_at, texts)
     for row in sorted(step_rows, key=itemgetter(2)):
         _add_step(read, row)
     for saga_id in read.unreadable:

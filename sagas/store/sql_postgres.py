@@ -38,14 +38,17 @@ _NEW_STEP = Columns(
 _NEW_HISTORY = Columns("id uuid, actor text, data text")
 _SAGA = Columns(
     "id uuid, state text, revision int, wake_at timestamptz, updated_at timestamptz, stale_since timestamptz, "
-    "paused_at timestamptz, attention text, error_code text, error_message text, completed_at timestamptz, patch text"
+    "paused_at timestamptz, attention text, error_code text, error_message text, completed_at timestamptz, "
+    "deadline_at timestamptz, overdue_at timestamptz, rewind_to int, patch text"
 )
 _KEY = Columns("id uuid, revision int")
 _STEP = Columns(
     "saga_id uuid, id bigint, status text, round int, attempt int, undo_attempt int, tries int, undo_tries int, "
     "doubt bool, claim_worker uuid, claim_token bigint, claimed_at timestamptz, stale_worker uuid, "
     "stale_token bigint, hold text, due_at timestamptz, crashes int, error_code text, error_message text, "
-    "started_at timestamptz, executed_at timestamptz, compensated_at timestamptz, input text, output text"
+    "started_at timestamptz, executed_at timestamptz, compensated_at timestamptz, undo_started_at timestamptz, "
+    "opened bool, waits text, answer text, approved_by text, owner text, input text, replaces bool, output text, "
+    "cleared bool"
 )
 _HISTORY = Columns(
     "saga_id uuid, seq int, kind text, step text, attempt int, round int, actor text, reason text, data text, "
@@ -68,9 +71,10 @@ WITH new AS (
     RETURNING id, created_at, wake_at
 ), steps AS (
     INSERT INTO sagas_step (saga_id, position, name, action, compensation, queue, depends_on, input, status, round,
-        attempt, undo_attempt, tries, undo_tries, doubt, hold, crashes, error_code, error_message)
+        attempt, undo_attempt, tries, undo_tries, doubt, hold, crashes, error_code, error_message, opened, waits,
+        answer, approved_by, owner)
     SELECT s.saga_id, s.position, s.name, s.action, s.compensation, s.queue, s.depends_on::jsonb, s.input::jsonb,
-        %s, 1, 0, 0, 0, 0, false, '', 0, '', ''
+        %s, 1, 0, 0, 0, 0, false, '', 0, '', '', false, '', '', '', ''
     FROM {_NEW_STEP.unnest} AS s({_NEW_STEP.names}) JOIN new ON new.id = s.saga_id
 ), history AS (
     INSERT INTO sagas_historyentry (saga_id, seq, kind, step, attempt, round, actor, reason, data, at)
@@ -109,7 +113,8 @@ WITH mine AS (
 ), sagas AS (
     UPDATE sagas_saga AS s SET state = d.state, revision = d.revision, wake_at = d.wake_at, updated_at = d.updated_at,
         stale_since = d.stale_since, paused_at = d.paused_at, attention = d.attention, error_code = d.error_code,
-        error_message = d.error_message, completed_at = d.completed_at,
+        error_message = d.error_message, completed_at = d.completed_at, deadline_at = d.deadline_at,
+        overdue_at = d.overdue_at, rewind_to = d.rewind_to,
         context = CASE WHEN d.patch IS NULL THEN s.context ELSE s.context || d.patch::jsonb END
     FROM {_SAGA.unnest} AS d({_SAGA.names}) JOIN mine ON mine.id = d.id
     WHERE s.id = d.id
@@ -119,8 +124,10 @@ WITH mine AS (
         claim_token = d.claim_token, claimed_at = d.claimed_at, stale_worker = d.stale_worker,
         stale_token = d.stale_token, hold = d.hold, due_at = d.due_at, crashes = d.crashes,
         error_code = d.error_code, error_message = d.error_message, started_at = d.started_at,
-        executed_at = d.executed_at, compensated_at = d.compensated_at,
-        input = COALESCE(s.input, d.input::jsonb), output = COALESCE(d.output::jsonb, s.output)
+        executed_at = d.executed_at, compensated_at = d.compensated_at, undo_started_at = d.undo_started_at,
+        opened = d.opened, waits = d.waits, answer = d.answer, approved_by = d.approved_by, owner = d.owner,
+        input = CASE WHEN d.replaces THEN d.input::jsonb ELSE COALESCE(s.input, d.input::jsonb) END,
+        output = CASE WHEN d.cleared THEN d.output::jsonb ELSE COALESCE(d.output::jsonb, s.output) END
     FROM {_STEP.unnest} AS d({_STEP.names}) JOIN mine ON mine.id = d.saga_id
     WHERE s.id = d.id
 ), history AS (
@@ -175,7 +182,7 @@ class Postgres:
         """All rows in one statement."""
         rows, steps, history = [], [], []
         for new in sagas:
-            state, data = opening_state(new.graph)
+            state, data = opening_state(new.graph, new.deadline_at)
             rows.append(
                 (
                     new.id, new.name, new.version, new.graph.hash, str(state), new.rollback, new.context,
@@ -254,13 +261,14 @@ def _saga_values(write: SagaWrite) -> tuple[Any, ...]:
     saga = write.loaded.saga
     return (
         saga.id, str(saga.state), saga.revision, saga.wake_at, saga.updated_at, saga.stale_since, saga.paused_at,
-        saga.attention, saga.error_code, saga.error_message, saga.completed_at, write.patch(),
+        saga.attention, saga.error_code, saga.error_message, saga.completed_at, saga.deadline_at, saga.overdue_at,
+        saga.rewind_to, write.patch(),
     )  # fmt: skip
 
 
 def _step_values(write: SagaWrite) -> list[tuple[Any, ...]]:
     values = []
-    for position in sorted(write.changed | write.outputs.keys() | write.inputs.keys()):
+    for position in write.written:
         step = write.loaded.steps[position]
         values.append(
             (
@@ -268,8 +276,9 @@ def _step_values(write: SagaWrite) -> list[tuple[Any, ...]]:
                 step.undo_attempt, step.tries,
                 step.undo_tries, step.doubt, step.claim_worker, step.claim_token, step.claimed_at, step.stale_worker,
                 step.stale_token, str(step.hold), step.due_at, step.crashes, step.error_code, step.error_message,
-                step.started_at, step.executed_at, step.compensated_at, write.inputs.get(position),
-                write.outputs.get(position),
+                step.started_at, step.executed_at, step.compensated_at, step.undo_started_at, step.opened,
+                str(step.waits), step.answer, step.approved_by, step.owner, *write.input_of(position),
+                write.outputs.get(position), position in write.cleared,
             )
         )  # fmt: skip
     return values

@@ -71,7 +71,9 @@ class Sqlite:
 
     def _insert_one(self, alias: str, new: NewSaga) -> Inserted | None:
         now = self.now(None)
-        row, entry = opening(new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner)
+        row, entry = opening(
+            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner, deadline_at=new.deadline_at
+        )
         saga = Saga(
             id=new.id,
             name=new.name,
@@ -158,6 +160,9 @@ class Sqlite:
             "error_code": saga.error_code,
             "error_message": saga.error_message,
             "completed_at": saga.completed_at,
+            "deadline_at": saga.deadline_at,
+            "overdue_at": saga.overdue_at,
+            "rewind_to": saga.rewind_to,
         }
         rows = Saga.objects.using(alias).filter(pk=saga.id)
         patch = write.patch()
@@ -167,16 +172,21 @@ class Sqlite:
             raise StoreConflictError(f"saga {saga.id} was changed by another writer")
 
     def _write_steps(self, alias: str, write: SagaWrite) -> None:
-        for position in sorted(write.changed | write.outputs.keys() | write.inputs.keys()):
+        for position in write.written:
             step = write.loaded.steps[position]
             values: dict[str, Any] = {name: getattr(step, name) for name in _STEP_FIELDS}
+            if position in write.cleared:
+                values["output"] = None
             if position in write.outputs:
                 # None alone would be SQL's NULL: "no output yet".
                 found = json.loads(write.outputs[position])
                 values["output"] = Value(None, JSONField()) if found is None else found
             rows = Step.objects.using(alias).filter(pk=write.loaded.keys[position])
-            if position in write.inputs:
-                rows.filter(input__isnull=True).update(input=json.loads(write.inputs[position]))
+            text, replaces = write.input_of(position)
+            if replaces:
+                values["input"] = None if text is None else json.loads(text)
+            elif text is not None:
+                rows.filter(input__isnull=True).update(input=json.loads(text))
             rows.update(**values)
 
     def _write_history(self, alias: str, write: SagaWrite) -> None:
@@ -205,7 +215,8 @@ class Sqlite:
 _STEP_FIELDS = (
     "status", "round", "attempt", "undo_attempt", "tries", "undo_tries", "doubt", "claim_worker", "claim_token",
     "claimed_at", "stale_worker", "stale_token", "hold", "due_at", "crashes", "error_code", "error_message",
-    "started_at", "executed_at", "compensated_at",
+    "started_at", "executed_at", "compensated_at", "undo_started_at", "opened", "waits", "answer", "approved_by",
+    "owner",
 )  # fmt: skip
 
 SQLITE = Sqlite()

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sagas.core import triggers as t
-from sagas.core.graph import Graph
+from sagas.core.graph import Graph, Policy
 from sagas.core.rows import SagaRow, StepRow
-from sagas.core.states import CLAIMED, TERMINAL, Hold, SagaState, StepStatus
+from sagas.core.states import CLAIMED, GATES, TERMINAL, UNDECIDED, Hold, SagaState, StepStatus, Wait
 
-from .build import ANNA, BERT, EPOCH, SAGA, SECOND, diamond, line, side_by_side
+from .build import ANNA, BERT, EPOCH, SAGA, SECOND, diamond, gate, line, side_by_side, spec
 
 GRAPHS = [
     line(1),
@@ -22,14 +22,18 @@ GRAPHS = [
     line(2, no_compensation="reads only"),
     line(2, atomic=True),
     line(0),
+    Graph([spec("a", approval=True), spec("b", 0, when="x", delay=5.0, approve_undo=2, pause_after=True)]),
+    Graph([gate("a", wait_for="paid", wait_timeout=5.0), spec("b", 0, wait_timeout=5.0, at_most_once=True)]),
+    Graph([spec("a"), spec("b", 0, pivot=True), spec("c", 1)], Policy(serial_undo=True, on_deadline="attention")),
 ]
+ANSWERS = st.sampled_from(["yes", "no"])
 WORKERS = st.sampled_from([ANNA, BERT])
 TOKENS = st.integers(1, 3)
 TIMES = st.sampled_from([None, EPOCH - SECOND, EPOCH, EPOCH + SECOND])
 
 
 @st.composite
-def step_rows(draw: st.DrawFn, position: int, *, sound: bool) -> StepRow:
+def step_rows(draw: st.DrawFn, graph: Graph, position: int, *, sound: bool) -> StepRow:
     """A step's row; `sound`: only an attempt that runs has a claim, and exactly a debt is held as one."""
     status = draw(st.sampled_from(StepStatus))
     row = StepRow(position, status, round=draw(st.integers(1, 2)), doubt=draw(st.booleans()))
@@ -41,11 +45,30 @@ def step_rows(draw: st.DrawFn, position: int, *, sound: bool) -> StepRow:
         claimed = status is StepStatus.RUNNING or (claimed and status in CLAIMED)
         if (row.hold is Hold.DEBT) != (status is StepStatus.COMPENSATION_FAILED):
             row.hold = Hold.DEBT if status is StepStatus.COMPENSATION_FAILED else Hold.NONE
+        waits = _waits(draw, row, graph)
+        claimed = claimed and not waits
     if claimed:
         row.claim_worker, row.claim_token, row.claimed_at = draw(WORKERS), draw(TOKENS), EPOCH - SECOND
     if draw(st.integers(0, 3)) == 0:
         row.stale_worker, row.stale_token = draw(WORKERS), draw(TOKENS)
     return row
+
+
+def _waits(draw: st.DrawFn, row: StepRow, graph: Graph) -> bool:
+    """What waits, waits for something that its step can wait for."""
+    own = graph.steps[row.position].gate
+    row.answer, row.opened = draw(st.sampled_from(["", "", "yes", "no"])), draw(st.booleans())
+    if row.status is StepStatus.WAITING:
+        row.waits = draw(st.sampled_from([Wait.ANSWER, own or Wait.ANSWER]))
+    elif row.status is StepStatus.COMPENSATING and draw(st.booleans()):
+        row.waits = Wait.ANSWER
+    if row.hold in UNDECIDED and row.status not in (StepStatus.FAILED, StepStatus.UNKNOWN):
+        row.hold = Hold.NONE
+    if row.hold is Hold.OVERDUE and row.status is not StepStatus.WAITING:
+        row.hold = Hold.NONE
+    if row.waits in GATES:
+        row.doubt = False
+    return bool(row.waits)
 
 
 @st.composite
@@ -55,8 +78,9 @@ def sagas(draw: st.DrawFn, *, sound: bool = True) -> tuple[SagaRow, list[StepRow
     state = draw(st.sampled_from(SagaState))
     wake = None if state in TERMINAL else draw(TIMES)
     saga = SagaRow(SAGA, graph, draw(st.booleans()), state, draw(st.integers(1, 9)), wake, EPOCH - timedelta(days=1))
+    saga.deadline_at, saga.overdue_at = draw(TIMES), draw(st.sampled_from([None, None, EPOCH]))
     saga.paused_at, saga.stale_since = (draw(st.sampled_from([None, None, EPOCH])) for _ in range(2))
-    steps = [draw(step_rows(position, sound=sound)) for position in range(len(graph.steps))]
+    steps = [draw(step_rows(graph, position, sound=sound)) for position in range(len(graph.steps))]
     return saga, steps
 
 
@@ -64,21 +88,25 @@ ATTEMPTS: list[type[t.AttemptTrigger]] = [kind for kind in t.TRIGGERS if issubcl
 WISHES = st.sampled_from([None, timedelta.min, timedelta(0), SECOND, timedelta.max])
 
 
-@st.composite
-def triggers(draw: st.DrawFn) -> t.Trigger:
+def triggers() -> st.SearchStrategy[t.Trigger]:
     """Any trigger."""
-    kind: Any = draw(st.sampled_from(t.TRIGGERS))
+    return st.sampled_from(t.TRIGGERS).flatmap(_of_kind)
+
+
+def _of_kind(kind: Any) -> st.SearchStrategy[t.Trigger]:
+    positions, flags = st.integers(-1, 4), st.booleans()
     if issubclass(kind, t.AttemptTrigger):
-        options: dict[str, Any] = {}
-        if kind in (t.InDoubt, t.NoEffect):
-            options = {"thread_alive": draw(st.booleans()), "after": draw(WISHES)}
-        return kind(draw(st.integers(-1, 4)), draw(WORKERS), draw(TOKENS), draw(st.booleans()), **options)
-    if kind is t.Look:
-        return t.Look(sweep=draw(st.booleans()))
-    if kind is t.WorkerLost:
-        return t.WorkerLost(draw(WORKERS), draw(st.none() | TOKENS))
-    if kind is t.NoHandler:
-        return t.NoHandler(draw(st.integers(-1, 4)))
-    if issubclass(kind, t.OperatorTrigger):
-        return kind("op", "why", draw(st.none() | st.integers(1, 9)))
-    return kind()
+        more = {"thread_alive": flags, "after": WISHES} if kind in (t.InDoubt, t.NoEffect) else {}
+        return st.builds(kind, positions, WORKERS, TOKENS, flags, **more)
+    special: dict[type, st.SearchStrategy[Any]] = {
+        t.Look: st.builds(t.Look, sweep=flags),
+        t.WorkerLost: st.builds(t.WorkerLost, WORKERS, st.none() | TOKENS),
+        t.NoHandler: st.builds(t.NoHandler, positions),
+        t.Answer: st.builds(t.Answer, positions, st.integers(1, 2), st.integers(0, 4), flags, flags, ANSWERS),
+        t.Signal: st.builds(t.Signal, st.sampled_from(["paid", "nobody waits for it"]), ANSWERS),
+        t.FlagStale: st.builds(t.FlagStale),
+    }
+    if kind in special:
+        return special[kind]
+    who = (st.just("op"), st.just("why"), st.none() | st.integers(1, 9))
+    return st.builds(kind, *who, positions) if issubclass(kind, t.StepTrigger) else st.builds(kind, *who)

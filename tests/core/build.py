@@ -34,6 +34,11 @@ def spec(name: str, *needs: int, **options: Any) -> StepSpec:
     return StepSpec(name, f"do.{name}", depends_on=needs, **{**known, **options})
 
 
+def gate(name: str, *needs: int, **options: Any) -> StepSpec:
+    """A step that only waits."""
+    return StepSpec(name, "", no_compensation="it only waits", depends_on=needs, **options)
+
+
 def line(length: int, **options: Any) -> Graph:
     """Steps that wait for each other in a line: a, b, c …"""
     return Graph([spec("abcdef"[n], *([n - 1] if n else []), **options) for n in range(length)])

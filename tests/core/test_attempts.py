@@ -492,7 +492,7 @@ def test_paused__nothing_is_claimed_and_nobody_is_asked_for():
     decision = driver.ask(t.Look(sweep=True), driver.offer())
 
     assert (decision.claims, decision.unclaimed) == ([], [])
-    assert driver.saga.wake_at == EPOCH + timedelta(seconds=60)
+    assert driver.saga.wake_at == EPOCH + timedelta(minutes=15)
 
 
 def test_look__at_a_saga_that_has_ended():

@@ -13,7 +13,7 @@ from sagas.core import triggers as t
 from sagas.core.history import AT_ONCE, SAGA_FIELDS, Entry, changes, fold, step_changes
 from sagas.core.rows import SagaRow, StepRow, in_order
 from sagas.core.start import opening
-from sagas.core.states import Hold, SagaState, StepStatus
+from sagas.core.states import Hold, SagaState, StepStatus, Wait
 
 from .build import ANNA, EPOCH, SAGA, SECOND, Driver, line
 
@@ -57,7 +57,7 @@ def test_fold__after_a_way_through_json():
 def test_fold__every_field_of_a_row():
     """A field that the history forgets would be lost by a restore."""
     before, now = StepRow(0), EPOCH + SECOND
-    other = {"status": StepStatus.RUNNING, "hold": Hold.DEBT, "doubt": True}
+    other = {"status": StepStatus.RUNNING, "hold": Hold.DEBT, "doubt": True, "waits": Wait.SIGNAL, "opened": True}
     changed = StepRow(0)
     for field in fields(StepRow):
         if field.name == "position":
@@ -68,7 +68,7 @@ def test_fold__every_field_of_a_row():
         if value is None and field.name.endswith("_worker"):
             value = ANNA
         if value is None:
-            value = "text" if field.name.startswith("error") else 7
+            value = "text" if field.type == "str" else 7
         setattr(changed, field.name, value)
     saga, first = opening(SAGA, line(1), True, EPOCH, EPOCH)
 

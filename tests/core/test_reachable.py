@@ -16,14 +16,14 @@ from sagas.core.claims import Offer, TokenBook
 from sagas.core.decide import Decision, Desk, decide
 from sagas.core.draft import Draft
 from sagas.core.errors import InvariantError, TransitionNotAllowedError
-from sagas.core.graph import Graph
+from sagas.core.graph import Graph, Policy
 from sagas.core.plan import compensation_plan
 from sagas.core.readiness import next_look, open_steps
 from sagas.core.retry import RetryPolicy
 from sagas.core.rows import SagaRow, StepRow, fresh_steps
-from sagas.core.states import SAGA_EDGES, STEP_EDGES, TERMINAL, Cause, Hold, SagaState, StepStatus
+from sagas.core.states import SAGA_EDGES, STEP_EDGES, TERMINAL, Cause, SagaState, StepStatus
 
-from .build import ANNA, EPOCH, SAGA, handlers, line, side_by_side
+from .build import ANNA, EPOCH, SAGA, gate, handlers, line, side_by_side, spec
 
 TWICE: dict[str, Any] = {"retry": RetryPolicy(2, jitter=False), "undo_retry": RetryPolicy(2, jitter=False)}
 ONCE: dict[str, Any] = {"retry": RetryPolicy(1), "undo_retry": RetryPolicy(1)}
@@ -41,6 +41,13 @@ class Case(NamedTuple):
     rounds: int = 2
     #: Stale sagas, missing handlers, late effects.
     flags: bool = True
+    #: What else may come: what operators ask for, answers, signals, what attempts of some steps report.
+    more: tuple[type, ...] = ()
+
+
+def steered(graph: Graph, *more: type, rollback: bool = True, crashes: int = 0, rounds: int = 1) -> Case:
+    """A graph to explore with some triggers more, and fewer of the others: together they are too many."""
+    return Case(graph, rollback, crashes, rounds=rounds, flags=False, more=more)
 
 
 CASES = {
@@ -56,7 +63,47 @@ CASES = {
         side_by_side(2, **ONCE), rollback=False, crashes=0, rounds=1, flags=False
     ),
     "three in a line": Case(line(3, **ONCE), crashes=0),
-}
+    "one, steered": steered(line(1, **ONCE), t.Skip, t.Resolve, t.Assign),
+    "one, at its pace": steered(line(1, **TWICE), t.Pause, t.Resume, t.RunNow, t.Cancel, t.Edit),
+    "one, gone back to": steered(line(1, **ONCE), t.Rewind, t.Skip, t.Edit),
+    "one, not rolled back, steered": steered(line(1, **ONCE), t.Resolve, t.Edit, t.Rewind, rollback=False),
+    "one, not to be undone, gone back to": steered(line(1, no_compensation="reads only", **ONCE), t.Rewind),
+    "two in a line, gone back to": steered(line(2, **ONCE), t.Rewind, rounds=2),
+    "two in a line, steered": steered(line(2, **ONCE), t.Skip, t.Resolve),
+    "a signal": steered(Graph([gate("a", wait_for="paid", wait_timeout=5.0)]), t.Signal, t.Skip, t.Cancel),
+    "a signal that may come early": steered(Graph([spec("a", **ONCE), gate("b", 0, wait_for="paid")]), t.Signal),
+    "a timer before an action": steered(Graph([spec("a", delay=5.0, **ONCE)]), t.RunNow, t.Pause, t.Resume),
+    "a timer alone": steered(Graph([gate("a", delay=5.0), spec("b", 0, **ONCE)]), t.RunNow, rollback=False),
+    "approved, then done": steered(
+        Graph([spec("a", approval=True, wait_timeout=5.0, on_timeout="attention", **ONCE)]), t.Approve, t.Deny, t.Cancel
+    ),
+    "an approval alone": steered(
+        Graph([gate("a", approval=True, wait_timeout=5.0, on_timeout="retry"), spec("b", **ONCE)]),
+        t.Approve, t.Deny, rollback=False,
+    ),
+    "a condition": steered(Graph([spec("a", when="x", **ONCE), spec("b", 0, **ONCE)]), crashes=1),
+    "a condition and a gate": steered(
+        Graph([spec("a", when="x", approval=True, **ONCE)]), t.Approve, t.Cancel, crashes=1
+    ),
+    "an answer": steered(line(1, wait_timeout=5.0, **ONCE), t.Waits, t.Answer, t.Skip),
+    "an answer, in doubt": steered(line(1, wait_timeout=5.0, **TWICE), t.Waits, t.Answer),
+    "an answer, asked for again": steered(line(1, wait_timeout=5.0, on_timeout="retry", **TWICE), t.Waits, t.Answer),
+    "an answer, a person looks": steered(
+        line(1, wait_timeout=5.0, on_timeout="attention", **ONCE), t.Waits, t.Answer, t.Resolve
+    ),
+    "an answer, not rolled back": steered(line(1, **ONCE), t.Waits, t.Answer, rollback=False),
+    "once at most": steered(line(1, at_most_once=True, **TWICE), t.Resolve, crashes=1),
+    "once at most, probed": steered(line(1, at_most_once=True, probe="p", **TWICE), t.Absent, crashes=1),
+    "a point of no return": steered(
+        Graph([spec("a", **ONCE), spec("b", 0, pivot=True, **ONCE), spec("c", 1, **ONCE)]), t.Skip, t.Rewind
+    ),
+    "undone with approval, one by one": steered(
+        Graph([spec("a", approve_undo=2, **ONCE), spec("b", **ONCE)], Policy(serial_undo=True)), t.Approve, t.Skip
+    ),
+    "it stops after the first": steered(
+        Graph([spec("a", pause_after=True, **ONCE), spec("b", 0, **ONCE)]), t.Resume, t.Skip
+    ),
+}  # fmt: skip
 
 
 class Explorer:
@@ -103,17 +150,43 @@ class Explorer:
     def _triggers(self, steps: list[StepRow]) -> Iterator[tuple[t.Trigger, int]]:
         yield from ((t.Look(), slots) for slots in self.case.slots)
         yield from ((trigger, 0) for trigger in (t.Compensate(), t.Retry()))
+        yield from ((trigger, 0) for trigger in self._more(steps) if type(trigger) in self.case.more)
         if self.case.flags:
             yield t.FlagStale(), 0
             yield from ((t.NoHandler(step.position), 0) for step in steps)
             yield from ((t.Completed(step.position, ANNA, 99), 0) for step in steps)
         for step in steps:
             if step.claim_token is not None:
-                yield from ((trigger, 0) for trigger in _endings(step, step.claim_token))
+                yield from ((trigger, 0) for trigger in _endings(step, step.claim_token) if self._may(trigger, step))
             if step.stale_token is not None:
                 yield t.ThreadEnded(step.position, ANNA, step.stale_token), 0
         if any(step.claimed for step in steps) and all(step.crashes < self.case.crashes for step in steps):
             yield t.WorkerLost(ANNA), 0
+
+    def _may(self, trigger: t.Trigger, step: StepRow) -> bool:
+        conditional = self.case.graph.steps[step.position].checks and not step.opened
+        if isinstance(trigger, (t.Checked, t.PassedOver)):
+            return conditional and step.status is StepStatus.RUNNING
+        if conditional and isinstance(trigger, t.Completed):
+            return step.status is StepStatus.COMPENSATING
+        if isinstance(trigger, (t.Waits, t.Absent)):
+            return type(trigger) in self.case.more
+        rare = isinstance(trigger, (t.HandedBack, t.Unrecorded)) or getattr(trigger, "thread_alive", False)
+        return self.case.flags or not self.case.more or not rare
+
+    def _more(self, steps: list[StepRow]) -> Iterator[t.Trigger]:
+        yield from (t.Pause(), t.Resume(), t.Cancel(), t.RunNow())
+        yield from (t.Signal(name, digest) for name in self.case.graph.signals for digest in ("yes", "no"))
+        for step in steps:
+            at = step.position
+            yield from (kind("op", "why", None, at) for kind in (t.Edit, t.Skip, t.Deny, t.Rewind))
+            yield from (t.Approve(actor, "why", None, at) for actor in ("anna", "bert"))
+            yield from (t.Resolve("op", "why", None, at, done) for done in (True, False))
+            yield from (t.Assign("op", "why", None, at, "anna", when) for when in (None, EPOCH))
+            undo = step.status is StepStatus.COMPENSATING
+            attempt = step.undo_attempt if undo else step.attempt
+            yield from (t.Answer(at, step.round, attempt, undo, ok, f"{undo}:{ok}") for ok in (True, False))
+            yield t.Answer(at, step.round, 0, False, True, "late")
 
 
 def _endings(step: StepRow, token: int) -> Iterator[t.Trigger]:
@@ -125,6 +198,11 @@ def _endings(step: StepRow, token: int) -> Iterator[t.Trigger]:
     yield t.NoEffect(*at)
     yield t.HandedBack(*at)
     yield t.Unrecorded(*at)
+    yield t.Waits(*at)
+    yield t.Waits(*at, timeout=timedelta(hours=1))
+    yield t.Absent(*at)
+    yield t.PassedOver(*at)
+    yield t.Checked(*at)
     yield t.WorkerLost(ANNA, token)
 
 
@@ -132,6 +210,8 @@ def _key(saga: SagaRow, steps: list[StepRow]) -> tuple[Any, ...]:
     return (
         saga.state,
         saga.stale_since is not None,
+        saga.paused_at is not None,
+        saga.rewind_to,
         tuple(
             (
                 step.status,
@@ -143,6 +223,10 @@ def _key(saga: SagaRow, steps: list[StepRow]) -> tuple[Any, ...]:
                 step.stale_token is not None,
                 step.hold,
                 step.due_at is not None,
+                step.waits,
+                step.opened,
+                step.answer,
+                step.approved_by,
                 min(step.crashes, 5),
             )
             for step in steps
@@ -184,10 +268,10 @@ def edges(table: dict[Any, Any]) -> set[Edge]:
 
 
 def test_reachable__every_edge_is_used_and_no_other(seen: set[Edge]):
-    for case in CASES.values():
+    for name, case in CASES.items():
         explorer = Explorer(case)
         explorer.run()
-        assert explorer.states > 20
+        assert explorer.states > 5, name
 
     assert seen == edges(STEP_EDGES) | edges(SAGA_EDGES)
 
@@ -206,9 +290,7 @@ def test_draft__refuses_to_leave_the_tables():
     assert (draft.saga.state, draft.steps[0].status) == (SagaState.STARTED, StepStatus.PENDING)
 
 
-def test_reachable__what_stays_in_the_table_for_later():
-    """Statuses of later versions have no edge yet; a test of theirs takes this one's place."""
+def test_reachable__no_status_is_without_an_edge():
     used = {status for edge in edges(STEP_EDGES) for status in (edge[0], edge[2])}
 
-    assert set(StepStatus) - used == {StepStatus.WAITING, StepStatus.SKIPPED, StepStatus.COMPENSATION_SKIPPED}
-    assert {hold.value for hold in Hold} == {"", "crashes", "no_handler", "unrecorded", "debt", "late_effect"}
+    assert set(StepStatus) == used
