@@ -26,9 +26,10 @@ from ..crash import crash_point
 from ..definitions.context import Outputs, ReadOnlyDict, StepContext
 from ..definitions.handlers import Handler
 from ..definitions.registry import registry
+from ..definitions.typed import check_changes
 from ..exceptions import MAX_CODE, MAX_MESSAGE, Rejected, Retryable, StoreError
 from ..store.base import Payload, Result, Store, Submission, Texts, Verdict
-from .blueprint import input_function, work_out
+from .blueprint import input_function, typed_context, work_out
 from .connections import left_open, nesting, open_now
 
 logger = logging.getLogger(__name__)
@@ -220,9 +221,16 @@ def payload_of(attempt: Attempt, context: StepContext, value: Any) -> Payload:
     if context.changes:
         room = settings.MAX_CONTEXT - len(attempt.texts.context.encode())
         payload.context = object_text(context.changes, what=f"context additions {what}", limit=max(room, 2))
+        _check_changes(attempt, payload.context, what)
     if not attempt.claim.undo and payload.output is not None:
         payload.inputs = _inputs_ahead(attempt, payload)
     return payload
+
+
+def _check_changes(attempt: Attempt, changes: str, what: str) -> None:
+    typed = typed_context(attempt.saga_name)
+    if typed is not None:
+        check_changes(typed, json.loads(attempt.texts.context), json.loads(changes), what=f"context additions {what}")
 
 
 def _inputs_ahead(attempt: Attempt, payload: Payload) -> dict[int, str]:
