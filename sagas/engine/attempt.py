@@ -168,18 +168,26 @@ def call(handler: Handler, context: StepContext) -> Any:
 
 def _outcome(attempt: Attempt, handler: Handler, context: StepContext) -> Submission:
     before = open_now()
+    rejects = handler.raising_rejects
     try:
         value = call(handler, context)
+        rejects = False  # it has returned: what is raised from here on is not its word
         complaint = left_open(before)
         if complaint:
             return attempt.submission(t.InDoubt, code="open_transaction", message=complaint)
         return attempt.submission(t.Completed, payload_of(attempt, context, value))
     except BaseException as exc:  # SystemExit and KeyboardInterrupt in a handler's thread are the handler's failure
         left_open(before)
-        return _failure(attempt, exc, t.InDoubt)
+        return _failure(attempt, exc, t.InDoubt, rejects=rejects)
 
 
-def _failure(attempt: Attempt, exc: BaseException, kind: type[t.InDoubt] | type[t.NoEffect]) -> Submission:
+def _failure(
+    attempt: Attempt,
+    exc: BaseException,
+    kind: type[t.InDoubt] | type[t.NoEffect],
+    *,
+    rejects: bool = False,
+) -> Submission:
     if isinstance(exc, Rejected):
         return attempt.submission(t.Rejected, code=_code(exc.code), message=_message(exc))
     if isinstance(exc, Retryable):
@@ -187,7 +195,10 @@ def _failure(attempt: Attempt, exc: BaseException, kind: type[t.InDoubt] | type[
     logger.warning("a handler raised %s", type(exc).__name__, exc_info=exc, extra=_extra(attempt))
     if isinstance(exc, PayloadError) and kind is t.InDoubt:
         return attempt.submission(kind, code=exc.code, message=_message(exc), final=True)
-    return attempt.submission(kind, code="exception", message=f"{type(exc).__name__}: {_message(exc)}"[:MAX_MESSAGE])
+    words = f"{type(exc).__name__}: {_message(exc)}"[:MAX_MESSAGE]
+    if rejects and isinstance(exc, Exception):
+        return attempt.submission(t.Rejected, code="exception", message=words)
+    return attempt.submission(kind, code="exception", message=words)
 
 
 def _after(wish: object) -> timedelta | None:
