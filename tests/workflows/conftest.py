@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from sagas import SagaDefinition
 from sagas.definitions.files import load_file
@@ -44,6 +45,13 @@ __all__ = [
 
 TUTORIAL = Path(__file__).parent / "tutorial"
 PACKAGE = "payment_processor"
+
+
+@pytest.fixture(autouse=True)
+def _no_database(request: pytest.FixtureRequest) -> None:
+    """As in a host's process that has touched none: tests before may have left a connection open."""
+    if "transactional_db" not in request.fixturenames:
+        connections.close_all()
 
 
 @pytest.fixture
