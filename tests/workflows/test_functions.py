@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sagas import Rejected, Retryable, StepContext
 from sagas.testing import SagaRun, run_saga
@@ -200,6 +200,29 @@ def test_bad_result__leaves_doubt_and_is_not_tried_again(
     saga = run.store.sagas[run.id].saga
     assert (run.called, run.undo_called) == (["one"], ["one"])
     assert (saga.error_code, saga.error_message[: len(message)]) == ("invalid_payload", message)
+
+
+class Moody(BaseModel):
+    n: int = 0
+
+    @field_validator("n")
+    @classmethod
+    def _mood(cls, value: int) -> int:
+        if value == 13:
+            raise RuntimeError("a validator of the host is broken")
+        return value
+
+
+def test_error_after_the_function_has_returned__is_not_its_word(flow: Callable[..., SagaRun]) -> None:
+    run = flow(model=Moody, one=lambda state, context, **kwargs: {"n": 13})
+
+    assert run.undo_called == ["one"], "it had its effect: that is undone"
+
+
+def test_true_in_place_of_one__is_a_change(flow: Callable[..., SagaRun]) -> None:
+    run = flow({"by": {"a": 1}}, one=lambda state, context, **kwargs: {"by": {"a": True}})
+
+    assert run.context["by"]["a"] is True
 
 
 def test_frozen_state_and_forbidden_fields__updates_are_merged_all_the_same(flow: Callable[..., SagaRun]) -> None:
