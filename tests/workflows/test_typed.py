@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Optional
 from uuid import uuid4
 
@@ -331,8 +332,9 @@ def test_schema__without_jsonschema__says_which_extra(flow: Flow, monkeypatch: p
         flow({})
 
 
-def test_schema__reference_to_elsewhere__is_not_fetched(flow: Flow) -> None:
-    definition = flow({"$ref": "https://schemas.invalid/order.json"})
+def test_schema__reference_to_elsewhere__is_not_fetched(flow: Flow, tmp_path: Path) -> None:
+    (tmp_path / "order.json").write_text("{}")
+    definition = flow({"$ref": (tmp_path / "order.json").as_uri()})
 
     with pytest.raises(DefinitionError, match="refers to what is not in it"):
         run_saga(definition, {})
