@@ -10,6 +10,7 @@ import pytest
 from django.apps import AppConfig, apps
 from pydantic import BaseModel
 
+from sagas import action
 from sagas.apps import autodiscover
 from sagas.definitions.files import building, files_of, load_file
 from sagas.definitions.registry import registry
@@ -196,6 +197,14 @@ def test_automate_next__is_passed_on_only_where_it_says_something(
                 "'payments.steps.charge', got 'os; import sys'"
             ],
         ),
+        (
+            GOOD.replace('"one"', '"\x07"'),
+            [
+                "sagas.yaml: expected YAML: unacceptable character #x0007: special characters are not allowed",
+                '  in "<byte string>", position 83',
+            ],
+        ),
+        ("a: 0b_\n", ["sagas.yaml:1: expected a number, got '0b_'"]),
         ("a: &x 1\nb: *x\n", ["sagas.yaml:2: expected no alias (*name): write it out, or define the saga in Python"]),
         (
             "a: !!python/name:os.system\n",
@@ -260,6 +269,30 @@ def test_refused__by_its_text(writer: Writer, text: str, lines: list[str]) -> No
 )
 def test_refused__by_what_it_names(writer: Writer, old: str, new: str, line: str) -> None:
     assert refusal(writer, GOOD.replace(old, new)) == [line]
+
+
+def test_refused__name_that_another_handler_has(writer: Writer) -> None:
+    action("workflow_code.do")(plain)
+
+    (line,) = refusal(writer, GOOD)
+
+    assert line.startswith("sagas.yaml:5: the name 'workflow_code.do' is registered twice: by ")
+
+
+def test_refused__model_without_pydantic__says_which_extra(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ModuleNotFoundError("No module named 'pydantic'", name="pydantic")
+    monkeypatch.setattr(building, "import_string", raiser(error))
+
+    (line,) = refusal(writer, GOOD)
+
+    assert line.endswith(": pip install 'sagas[pydantic]'")
+
+
+def raiser(error: Exception) -> Callable[[str], Any]:
+    def import_nothing(path: str) -> Any:
+        raise error
+
+    return import_nothing
 
 
 def test_refused__two_steps_of_one_name(writer: Writer) -> None:
