@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "participants.orders",
     "participants.inventory",
     "participants.payments",
+    "participants.payment_processor",
     "participants.shipping",
 ]
 

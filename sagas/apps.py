@@ -1,11 +1,15 @@
-"""The app: on start it imports the `sagas.py` of every installed app, so that handlers and definitions are known."""
+"""The app: on start it imports the `sagas.py` of every installed app and reads its YAML definitions, so that handlers
+and definitions are known."""
 
 from __future__ import annotations
 
 from importlib import import_module, util
+from pathlib import Path
 
 from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
+
+from .definitions.files import files_of, load_file
 
 
 class SagasConfig(AppConfig):
@@ -24,8 +28,13 @@ class SagasConfig(AppConfig):
 
 
 def autodiscover() -> None:
-    """Import `sagas.py` of every installed app but `sagas` itself. Import errors surface."""
+    """Import `sagas.py` of every installed app but `sagas` itself, and load its `sagas.yaml` and
+    `saga_definitions/*.yaml`. Errors surface."""
     for config in apps.get_app_configs():
+        if config.name == "sagas":
+            continue
         name = f"{config.name}.sagas"
-        if config.name != "sagas" and util.find_spec(name) is not None:
+        if util.find_spec(name) is not None:
             import_module(name)
+        for path in files_of(Path(config.path)):
+            load_file(path, app=config.name)

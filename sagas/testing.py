@@ -23,6 +23,7 @@ from .core.history import Entry
 from .core.plan import CompensationPlan, compensation_plan
 from .core.states import ALIVE
 from .core.triggers import Compensate, Look, Retry, Trigger
+from .core.workflow import WorkflowStatus, workflow_status
 from .definitions.context import StepContext
 from .definitions.definition import SagaDefinition
 from .definitions.handlers import Handler
@@ -84,6 +85,12 @@ class SagaRun:
     def attention(self) -> str:
         """Why a person must look; empty when nobody must."""
         return self.store.sagas[self.id].saga.attention
+
+    @property
+    def workflow_status(self) -> WorkflowStatus:
+        """The state in the workflow tutorial's words."""
+        found = self.store.sagas[self.id].saga
+        return workflow_status(found.state, paused=found.paused_at is not None, attention=found.attention)
 
     @property
     def revision(self) -> int:

@@ -11,6 +11,7 @@ from .compiling import compile_graph, flat, shape
 from .handlers import check_name
 from .registry import registry
 from .steps import StepDefinition, StepItem, read_items
+from .typed import ContextModel, read_model
 
 #: `rest_permission` for "whoever is logged in".
 AUTHENTICATED = "authenticated"
@@ -33,8 +34,12 @@ class SagaDefinition:
     rollback: ClassVar[bool] = True
     #: Who may start it over REST: None = nobody, "authenticated" = whoever is logged in, else a permission's name.
     rest_permission: ClassVar[str | None] = None
+    #: What the context must look like: a pydantic model, a dataclass or a dict with a JSON Schema; None = anything.
+    #: Checked at the start, where the model's defaults are filled in, and when a step changes the context.
+    context_model: ClassVar[Any] = None
 
     _items: ClassVar[tuple[StepItem, ...]] = ()
+    _typed: ClassVar[ContextModel | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -44,6 +49,7 @@ class SagaDefinition:
         try:
             cls._items = read_items(cls.steps)
             shape(cls._items)
+            cls._typed = read_model(cls.context_model)
         except DefinitionError as exc:
             raise DefinitionError(f"saga definition {cls.name!r}: {exc}") from None
         registry.add_definition(cls)
@@ -55,6 +61,11 @@ class SagaDefinition:
             return compile_graph(cls._items)
         except DefinitionError as exc:
             raise DefinitionError(f"saga definition {cls.name!r}: {exc}") from None
+
+    @classmethod
+    def typed_context(cls) -> ContextModel | None:
+        """`context_model`, ready to be asked."""
+        return cls._typed
 
     @classmethod
     def step_definitions(cls) -> list[StepDefinition]:

@@ -31,6 +31,8 @@ class Handler:
     atomic: bool = False
     queue: str = ""
     is_async: bool = False
+    #: Its author says that an exception means "no effect". Elsewhere it leaves doubt; `Retryable` always does.
+    raising_rejects: bool = False
 
 
 def seconds(value: float | timedelta | None, *, what: str) -> float | None:

@@ -26,9 +26,10 @@ from ..crash import crash_point
 from ..definitions.context import Outputs, ReadOnlyDict, StepContext
 from ..definitions.handlers import Handler
 from ..definitions.registry import registry
+from ..definitions.typed import check_changes
 from ..exceptions import MAX_CODE, MAX_MESSAGE, Rejected, Retryable, StoreError
 from ..store.base import Payload, Result, Store, Submission, Texts, Verdict
-from .blueprint import input_function, work_out
+from .blueprint import input_function, typed_context, work_out
 from .connections import left_open, nesting, open_now
 
 logger = logging.getLogger(__name__)
@@ -167,18 +168,26 @@ def call(handler: Handler, context: StepContext) -> Any:
 
 def _outcome(attempt: Attempt, handler: Handler, context: StepContext) -> Submission:
     before = open_now()
+    rejects = handler.raising_rejects
     try:
         value = call(handler, context)
+        rejects = False  # it has returned: what is raised from here on is not its word
         complaint = left_open(before)
         if complaint:
             return attempt.submission(t.InDoubt, code="open_transaction", message=complaint)
         return attempt.submission(t.Completed, payload_of(attempt, context, value))
     except BaseException as exc:  # SystemExit and KeyboardInterrupt in a handler's thread are the handler's failure
         left_open(before)
-        return _failure(attempt, exc, t.InDoubt)
+        return _failure(attempt, exc, t.InDoubt, rejects=rejects)
 
 
-def _failure(attempt: Attempt, exc: BaseException, kind: type[t.InDoubt] | type[t.NoEffect]) -> Submission:
+def _failure(
+    attempt: Attempt,
+    exc: BaseException,
+    kind: type[t.InDoubt] | type[t.NoEffect],
+    *,
+    rejects: bool = False,
+) -> Submission:
     if isinstance(exc, Rejected):
         return attempt.submission(t.Rejected, code=_code(exc.code), message=_message(exc))
     if isinstance(exc, Retryable):
@@ -186,7 +195,10 @@ def _failure(attempt: Attempt, exc: BaseException, kind: type[t.InDoubt] | type[
     logger.warning("a handler raised %s", type(exc).__name__, exc_info=exc, extra=_extra(attempt))
     if isinstance(exc, PayloadError) and kind is t.InDoubt:
         return attempt.submission(kind, code=exc.code, message=_message(exc), final=True)
-    return attempt.submission(kind, code="exception", message=f"{type(exc).__name__}: {_message(exc)}"[:MAX_MESSAGE])
+    words = f"{type(exc).__name__}: {_message(exc)}"[:MAX_MESSAGE]
+    if rejects and isinstance(exc, Exception):
+        return attempt.submission(t.Rejected, code="exception", message=words)
+    return attempt.submission(kind, code="exception", message=words)
 
 
 def _after(wish: object) -> timedelta | None:
@@ -220,9 +232,16 @@ def payload_of(attempt: Attempt, context: StepContext, value: Any) -> Payload:
     if context.changes:
         room = settings.MAX_CONTEXT - len(attempt.texts.context.encode())
         payload.context = object_text(context.changes, what=f"context additions {what}", limit=max(room, 2))
+        _check_changes(attempt, payload.context, what)
     if not attempt.claim.undo and payload.output is not None:
         payload.inputs = _inputs_ahead(attempt, payload)
     return payload
+
+
+def _check_changes(attempt: Attempt, changes: str, what: str) -> None:
+    typed = typed_context(attempt.saga_name)
+    if typed is not None:
+        check_changes(typed, json.loads(attempt.texts.context), json.loads(changes), what=f"context additions {what}")
 
 
 def _inputs_ahead(attempt: Attempt, payload: Payload) -> dict[int, str]:

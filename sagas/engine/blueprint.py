@@ -17,6 +17,7 @@ from ..definitions.compiling import compile_graph, flat
 from ..definitions.definition import SagaDefinition
 from ..definitions.registry import registry
 from ..definitions.steps import StepDefinition, read_items
+from ..definitions.typed import ContextModel
 
 InputFunction = Callable[[Any, Any], Any]
 
@@ -33,6 +34,8 @@ class Blueprint:
     fixed: Mapping[int, str]
     #: Inputs that are functions of (context, outputs).
     functions: Mapping[int, InputFunction]
+    #: What its context must look like.
+    typed: ContextModel | None = None
 
 
 def blueprint(definition: str | type[SagaDefinition]) -> Blueprint:
@@ -48,7 +51,15 @@ def blueprint(definition: str | type[SagaDefinition]) -> Blueprint:
 def _of_definition(definition: Any, edition: int) -> Blueprint:
     steps = definition.step_definitions()
     graph = definition.graph()
-    return Blueprint(definition.name, definition.version, definition.rollback, graph, _fixed(steps), _functions(steps))
+    return Blueprint(
+        definition.name,
+        definition.version,
+        definition.rollback,
+        graph,
+        _fixed(steps),
+        _functions(steps),
+        definition.typed_context(),
+    )
 
 
 def blueprint_of_steps(name: str, steps: Sequence[Any]) -> Blueprint:
@@ -86,6 +97,12 @@ def input_function(saga_name: str, step_name: str) -> InputFunction | None:
         if step.name == step_name:
             return step.input if callable(step.input) else None
     return None
+
+
+def typed_context(saga_name: str) -> ContextModel | None:
+    """What today's code wants the saga's context to look like; None when it does not say."""
+    definition = registry.definitions.get(saga_name)
+    return None if definition is None else definition.typed_context()
 
 
 def work_out(function: InputFunction, step_name: str, context: Any, outputs: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from ..definitions.context import Outputs, ReadOnlyDict
 from ..definitions.definition import SagaDefinition
 from ..definitions.handlers import check_name
 from ..definitions.ids import id_text, new_id
+from ..definitions.typed import opening_context
 from ..exceptions import DuplicateSagaError, StoreError
 from ..models import Saga
 from ..store import get_store
@@ -113,7 +114,8 @@ def prepare(  # noqa: PLR0913
 ) -> NewSaga:
     """Check everything that a saga is started with. Raises `DefinitionError` and `PayloadError`."""
     plan = _plan(definition, steps)
-    text = _context(context)
+    given = _context(context)
+    text = _typed(plan, given)
     subject_type, subject_id = _subject(subject)
     new = NewSaga(
         id=new_id(),
@@ -135,13 +137,22 @@ def prepare(  # noqa: PLR0913
         wake_in=hint_grace(),
     )
     if new.idempotency_key is not None:
-        new.payload_hash = _payload_hash(new, rollback=rollback, own_steps=steps is not None)
+        new.payload_hash = _payload_hash(new, given, rollback=rollback, own_steps=steps is not None)
     return new
 
 
 def _context(context: Mapping[str, Any] | None) -> str:
     value = dict(context) if isinstance(context, Mapping) else {} if context is None else context
     return object_text(value, what="context", limit=app_settings().MAX_CONTEXT)
+
+
+def _typed(plan: Blueprint, given: str) -> str:
+    """The context as the definition's model wants it, with its defaults."""
+    if plan.typed is None:
+        return given
+    what = f"context of {plan.name!r}"
+    full = opening_context(plan.typed, json.loads(given), what=what)
+    return object_text(full, what=what, limit=app_settings().MAX_CONTEXT)
 
 
 def _rollback(value: object) -> bool:
@@ -181,9 +192,9 @@ def _first_input(function: InputFunction, name: str, context: str) -> str:
         ) from exc
 
 
-def _payload_hash(new: NewSaga, *, rollback: bool | None, own_steps: bool) -> str:
+def _payload_hash(new: NewSaga, given: str, *, rollback: bool | None, own_steps: bool) -> str:
     """Of what the caller gave. Not of what a definition adds: a retry after a deploy is still the same request."""
-    canonical = json.dumps(json.loads(new.context), sort_keys=True)
+    canonical = json.dumps(json.loads(given), sort_keys=True)
     steps = _own_steps(new) if own_steps else ()
     parts = (steps, canonical, rollback, new.tags, new.priority, new.subject_type, new.subject_id)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

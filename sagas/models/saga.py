@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import app_settings
 from ..core.plan import CompensationPlan
 from ..core.states import ALIVE, TERMINAL, SagaState, StepStatus
+from ..core.workflow import WorkflowStatus, workflow_status
 from ..definitions.definition import SagaDefinition
 from ..definitions.ids import id_text, new_id, parse_id
 from .graph import SagaGraph
@@ -263,6 +264,11 @@ class Saga(models.Model):
     def is_terminal(self) -> bool:
         """Nothing more happens by itself."""
         return self.state in TERMINAL
+
+    @property
+    def workflow_status(self) -> WorkflowStatus:
+        """The state in the workflow tutorial's words: ACTIVE, COMPLETED, FAILED, FAILED_ROLLED_BACK, PAUSED."""
+        return workflow_status(self.state, paused=self.paused_at is not None, attention=self.attention)
 
     def completed_steps(self) -> list[Step]:
         """The steps that are done, in order."""

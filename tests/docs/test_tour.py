@@ -87,6 +87,6 @@ def test_tour__works_as_it_stands_in_the_readme(newcomer: Newcomer) -> None:
 def test_tour__names_every_block() -> None:
     kinds = [block["what"] for block in blocks()]
 
-    assert kinds.count("file") == 4
+    assert kinds.count("file") == 7
     assert kinds.count("run") == 3
-    assert kinds.count("shell") == 1
+    assert kinds.count("shell") == 2

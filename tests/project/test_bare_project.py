@@ -61,6 +61,27 @@ page = client.get("/admin/sagas/saga/", headers={"host": "localhost"})
 print("admin:", page.status_code, "shopping" in page.content.decode())
 """
 
+TYPED = """
+from dataclasses import dataclass
+from sagas import SagaDefinition
+from sagas.exceptions import PayloadError
+from sagas.testing import run_saga
+
+@dataclass
+class Context:
+    n: int = 0
+
+class Typed(SagaDefinition):
+    name = "typed"
+    context_model = Context
+
+run_saga("typed", {"n": 1})
+try:
+    run_saga("typed", {"n": "one"})
+except PayloadError as exc:
+    print("refused:", exc)
+"""
+
 
 def closure(name: str, found: set[str]) -> set[str]:
     """A distribution and all that it needs on this Python."""
@@ -138,7 +159,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Project:
 
 
 def test_environment__has_nothing_but_what_the_package_asks_for(project):
-    for absent in ("rest_framework", "celery", "django_celery_beat", "drf_spectacular", "participants"):
+    absences = ("celery", "django_celery_beat", "drf_spectacular", "jsonschema", "participants", "pydantic")
+    for absent in (*absences, "rest_framework", "yaml"):
         project.run("-c", f"import {absent}", fails=True)
     assert str(project.site) in project.run("-c", "import sagas; print(sagas.__file__)")
 
@@ -162,3 +184,23 @@ def test_project__runs_a_saga_and_shows_it_in_the_admin(project):
 
     assert "states: ['compensated', 'completed']" in project.manage("shell", "-c", STATES)
     assert "admin: 200 True" in project.manage("shell", "-c", ADMIN)
+
+
+def test_project__yaml_definition_without_its_libraries__says_what_to_install(project):
+    path = project.path / "shop" / "sagas.yaml"
+    path.write_text("workflow_type: Shopping\n")
+
+    said = project.manage("check", fails=True)
+
+    path.unlink()
+    assert "DefinitionError" in said
+    assert "sagas.yaml: reading it needs PyYAML and jsonschema" in said
+    assert "pip install 'sagas[yaml]'" in said
+
+
+def test_project__typed_context_of_a_dataclass__needs_no_library(project):
+    (project.path / "shop" / "typed.py").write_text(TYPED)
+
+    assert "refused: context of 'typed': n: expected a whole number, got str" in project.manage(
+        "shell", "-c", "import shop.typed"
+    )

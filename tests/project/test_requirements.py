@@ -35,7 +35,7 @@ def test_lock__holds_what_the_package_and_the_project_ask_for():
 
 def test_package__depends_on_the_few_libraries_of_the_field():
     assert names(PROJECT["dependencies"]) == {"django", "pika", "psycopg", "python-ulid"}
-    assert set(PROJECT["optional-dependencies"]) == {"api", "celery"}
+    assert set(PROJECT["optional-dependencies"]) == {"api", "celery", "pydantic", "yaml"}
 
 
 def test_package__has_one_version():

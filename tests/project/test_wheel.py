@@ -26,6 +26,7 @@ def test_wheel__contains_every_file_of_the_app(wheel):
 
     assert shipped == tree
     assert "sagas/py.typed" in shipped
+    assert "sagas/definitions/files/schema.json" in shipped
     assert any(name.startswith("sagas/migrations/0001") for name in shipped)
 
 
@@ -35,4 +36,5 @@ def test_wheel__says_what_it_needs(wheel):
 
     assert "Requires-Python: >=3.11" in metadata
     assert "License-Expression: MIT" in metadata
-    assert "Provides-Extra: api" in metadata
+    for extra in ("api", "celery", "pydantic", "yaml"):
+        assert f"Provides-Extra: {extra}" in metadata

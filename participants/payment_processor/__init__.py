@@ -1,0 +1,1 @@
+"""A workflow in YAML (`sagas.yaml`), with functions in the form of the workflow tutorial."""
