@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..conf import app_settings
 from ..core.errors import DefinitionError
-from ..core.graph import Graph, StepSpec
+from ..core.graph import Graph, Policy, StepSpec
 from .handlers import Handler
 from .registry import registry
 from .steps import Parallel, StepDefinition, StepItem
@@ -60,22 +60,24 @@ def _thin(before: tuple[int, ...], known: list[tuple[int, ...]]) -> tuple[int, .
     return tuple(position for position in before if position not in waited)
 
 
-def shape(items: Sequence[StepItem]) -> None:
-    """Refuse duplicates, unknown names in `after` and circles; handlers need not be known yet."""
-    Graph([StepSpec(step.name, step.action, depends_on=needed) for step, needed in _zip(items)])
+def shape(items: Sequence[StepItem], policy: Policy) -> None:
+    """Refuse duplicates, unknown names in `after`, circles and steps beside a pivot; handlers need not be known yet."""
+    Graph([StepSpec(step.name, step.action, depends_on=needed, **step.more) for step, needed in _zip(items)], policy)
 
 
 def _zip(items: Sequence[StepItem]) -> list[tuple[StepDefinition, tuple[int, ...]]]:
     return list(zip(flat(items), dependencies(items), strict=True))
 
 
-def compile_graph(items: Sequence[StepItem]) -> Graph:
+def compile_graph(items: Sequence[StepItem], policy: Policy | None = None) -> Graph:
     """The frozen graph. Raises `DefinitionError` for unknown handlers too."""
-    return Graph([_spec(step, needed) for step, needed in _zip(items)])
+    return Graph([_spec(step, needed) for step, needed in _zip(items)], policy or Policy())
 
 
 def _spec(step: StepDefinition, needed: tuple[int, ...]) -> StepSpec:
-    action = registry.handler(step.action, undo=False)
+    action = registry.handler(step.action, undo=False) if step.action else _NOTHING
+    if step.more.get("probe"):
+        registry.handler(step.more["probe"], undo=False)
     undo = registry.handler(step.compensation, undo=True) if step.compensation else None
     settings = app_settings()
     return StepSpec(
@@ -91,7 +93,16 @@ def _spec(step: StepDefinition, needed: tuple[int, ...]) -> StepSpec:
         undo_timeout=step.undo_timeout or _timeout(undo) or settings.DEFAULT_TIMEOUT.total_seconds(),
         atomic=action.atomic,
         undo_atomic=bool(undo and undo.atomic),
+        computed=callable(step.input),
+        **step.more,
     )
+
+
+def _nothing(context: object) -> None:
+    """What a step without an action does."""
+
+
+_NOTHING = Handler("", _nothing, undo=False)
 
 
 def _timeout(handler: Handler | None) -> float | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from ..core.errors import DefinitionError
-from ..core.graph import Graph
+from ..core.graph import ON_DEADLINE, ROLLBACK, Graph, Policy
 from .compiling import compile_graph, flat, shape
-from .handlers import check_name
+from .handlers import check_name, seconds
 from .registry import registry
 from .steps import StepDefinition, StepItem, read_items
 from .typed import ContextModel, read_model
 
 #: `rest_permission` for "whoever is logged in".
 AUTHENTICATED = "authenticated"
+#: How a saga is undone.
+PARALLEL, SERIAL = "parallel", "serial"
 
 
 class SagaDefinition:
@@ -32,6 +35,14 @@ class SagaDefinition:
     steps: ClassVar[Sequence[Any]] = ()
     #: False: a failure ends the saga as failed, with nothing undone, until somebody compensates it.
     rollback: ClassVar[bool] = True
+    #: "parallel": independent branches are undone side by side; "serial": one step after the other.
+    compensation_order: ClassVar[str] = PARALLEL
+    #: Each saga is to be done so long after its start; None = no deadline, unless the caller gives one …
+    deadline: ClassVar[float | timedelta | None] = None
+    #: … and what a missed one means: "rollback" or "attention".
+    on_deadline: ClassVar[str] = ROLLBACK
+    #: How long a rollback waits for answers that are still to come.
+    drain_timeout: ClassVar[float | timedelta] = 60.0
     #: Who may start it over REST: None = nobody, "authenticated" = whoever is logged in, else a permission's name.
     rest_permission: ClassVar[str | None] = None
     #: What the context must look like: a pydantic model, a dataclass or a dict with a JSON Schema; None = anything.
@@ -39,6 +50,7 @@ class SagaDefinition:
     context_model: ClassVar[Any] = None
 
     _items: ClassVar[tuple[StepItem, ...]] = ()
+    _policy: ClassVar[Policy] = Policy()
     _typed: ClassVar[ContextModel | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -47,18 +59,31 @@ class SagaDefinition:
             return
         check_name(cls.name, what=f"saga definition {cls.__qualname__}: name")
         try:
-            cls._items = read_items(cls.steps)
-            shape(cls._items)
+            cls._policy = cls._read_policy()
+            cls._items = () if callable(cls.steps) else read_items(cls.steps)
+            shape(cls._items, cls._policy)
             cls._typed = read_model(cls.context_model)
         except DefinitionError as exc:
             raise DefinitionError(f"saga definition {cls.name!r}: {exc}") from None
         registry.add_definition(cls)
 
     @classmethod
+    def _read_policy(cls) -> Policy:
+        if cls.compensation_order not in (PARALLEL, SERIAL):
+            raise DefinitionError(
+                f"expected compensation_order as {PARALLEL!r} or {SERIAL!r}, got {cls.compensation_order!r}"
+            )
+        if cls.on_deadline not in ON_DEADLINE:
+            raise DefinitionError(f"expected on_deadline as one of {', '.join(ON_DEADLINE)}, got {cls.on_deadline!r}")
+        seconds(cls.deadline, what="deadline")
+        drain = seconds(cls.drain_timeout, what="drain_timeout") or 0.0
+        return Policy(cls.compensation_order == SERIAL, cls.on_deadline, drain)
+
+    @classmethod
     def graph(cls) -> Graph:
         """The frozen graph of today's code. Raises `DefinitionError` when a handler is unknown."""
         try:
-            return compile_graph(cls._items)
+            return compile_graph(cls._items, cls._policy)
         except DefinitionError as exc:
             raise DefinitionError(f"saga definition {cls.name!r}: {exc}") from None
 

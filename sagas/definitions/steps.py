@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from ..core.errors import DefinitionError
+from ..core.graph import FAIL
 from ..core.retry import RetryPolicy
 from .handlers import check_name, seconds
+from .options import Check, read_more
 
 #: A dict, or a function of (context, outputs) that returns one.
 StepInput = Mapping[str, Any] | Callable[[Any, Any], Any] | None
@@ -32,6 +34,11 @@ class StepDefinition:
     undo_retry: RetryPolicy | None = None
     timeout: float | None = None
     undo_timeout: float | None = None
+    #: What only some steps have, by the words of `StepSpec`.
+    more: Mapping[str, Any] = field(default_factory=dict)
+    #: Functions of (context, outputs) behind `when` and `until`; today's code, never stored.
+    when: Check | None = None
+    until: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ StepItem = StepDefinition | Parallel
 def step(  # noqa: PLR0913
     name: str,
     *,
-    action: str,
+    action: str = "",
     compensation: str = "",
     no_compensation: str = "",
     input: StepInput = None,  # noqa: A002
@@ -56,6 +63,19 @@ def step(  # noqa: PLR0913
     undo_retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
     undo_timeout: float | timedelta | None = None,
+    when: str | Check | None = None,
+    wait_for: str = "",
+    delay: float | timedelta | None = None,
+    until: str | Check | None = None,
+    approval: bool = False,
+    approvers: str = "",
+    approve_compensation: bool | int = False,
+    wait_timeout: float | timedelta | None = None,
+    on_timeout: str = FAIL,
+    automate_next: bool = True,
+    probe: str = "",
+    at_most_once: bool = False,
+    pivot: bool = False,
 ) -> StepDefinition:
     """One step of a saga.
 
@@ -64,13 +84,43 @@ def step(  # noqa: PLR0913
     (context, outputs), worked out once when the step becomes ready. `retry`, `timeout` (and `undo_…` for the
     compensation) replace those of the handler; durations are seconds or timedeltas.
 
+    `when`: a function of (context, outputs) or an expression such as `"requires_shipping and total > 100"`; where it
+    does not hold the step is skipped, and what depends on it goes on. `wait_for`: the name of the signal that completes
+    the step (it has no action then); its payload is the step's output. `delay`, `until` (a key of the context with a
+    time, or a function that returns one), `approval` (by `approvers`: a permission such as "shop.approve_order", or a
+    group): what must be passed before the action runs; without an action that is all. `approve_compensation`: True or 2
+    people must approve before it is undone. `wait_timeout` and `on_timeout` ("fail", "retry", "attention"): how long it
+    waits for an answer (see `Pending`), a signal or an approval, and what a wait in vain means. `automate_next=False`:
+    the saga pauses after it. `probe`: the action that says whether it happened when nobody knows. `at_most_once`: a
+    person decides instead of a second run. `pivot`: the point of no return; behind it there is only forward.
+
     Raises `DefinitionError` with the exact reason.
     """
     what = f"step {name!r}"
     check_name(name, what="step")
-    check_name(action, what=f"{what}: action")
+    if action:
+        check_name(action, what=f"{what}: action")
     if compensation:
         check_name(compensation, what=f"{what}: compensation")
+    more = read_more(
+        what,
+        action=action,
+        wait_for=wait_for,
+        delay=seconds(delay, what=f"{what}: delay"),
+        until=until,
+        when=when,
+        approval=approval,
+        approvers=approvers,
+        approve_undo=int(approve_compensation),
+        wait_timeout=seconds(wait_timeout, what=f"{what}: wait_timeout"),
+        on_timeout=on_timeout,
+        pause_after=not automate_next,
+        probe=probe,
+        at_most_once=at_most_once,
+        pivot=pivot,
+    )
+    if not (action or compensation or no_compensation):
+        no_compensation = "it only waits"
     if bool(compensation) == bool(no_compensation):
         raise DefinitionError(
             f"{what}: expected either compensation='…' or no_compensation='why there is nothing to undo', got "
@@ -91,6 +141,9 @@ def step(  # noqa: PLR0913
         undo_retry=undo_retry,
         timeout=seconds(timeout, what=f"{what}: timeout"),
         undo_timeout=seconds(undo_timeout, what=f"{what}: undo_timeout"),
+        more=more,
+        when=when if callable(when) else None,
+        until=until if callable(until) else None,
     )
 
 

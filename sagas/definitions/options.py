@@ -1,0 +1,98 @@
+"""The rarer words of `step(…)`: checked together, since few of them go with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.conditions import parse
+from ..core.errors import DefinitionError
+from ..core.graph import CODE, MAX_NAME, ON_TIMEOUT
+from .handlers import check_name
+
+#: A function of (context, outputs).
+Check = Callable[[Any, Any], Any]
+
+#: The most people who must approve of undoing a step.
+MOST_APPROVALS = 2
+
+
+def read_more(what: str, *, action: str, **words: Any) -> dict[str, Any]:
+    """The words as `StepSpec` has them, without those that say nothing. Raises `DefinitionError`."""
+    gates = [name for name in ("wait_for", "approval") if words[name]]
+    gates += [name for name in ("delay", "until") if words[name] is not None]
+    if len(gates) > 1:
+        raise DefinitionError(f"{what}: expected one of wait_for, delay, until, approval, got {' and '.join(gates)}")
+    if not action and not gates:
+        raise DefinitionError(
+            f"{what}: expected an action, or something to wait for (wait_for, delay, until, approval)"
+        )
+    if action and words["wait_for"]:
+        raise DefinitionError(
+            f"{what}: a step that waits for a signal has no action: the signal completes it; put {action!r} into the "
+            f"next step"
+        )
+    _check_people(what, words)
+    _check_waits(what, words)
+    _check_names(what, action, words)
+    words["when"] = _condition(what, words["when"])
+    words["until"] = _until(what, words["until"])
+    return {name: value for name, value in words.items() if value}
+
+
+def _check_people(what: str, words: dict[str, Any]) -> None:
+    if words["approve_undo"] not in range(MOST_APPROVALS + 1):
+        raise DefinitionError(
+            f"{what}: expected approve_compensation as True or the number of people (1 or {MOST_APPROVALS}), got "
+            f"{words['approve_undo']!r}"
+        )
+    if words["approvers"] and not (words["approval"] or words["approve_undo"]):
+        raise DefinitionError(f"{what}: approvers say who may approve: expected approval or approve_compensation too")
+    if not isinstance(words["approvers"], str) or len(words["approvers"]) > MAX_NAME:
+        raise DefinitionError(f"{what}: expected approvers as a permission or a group, got {words['approvers']!r:.80}")
+
+
+def _check_waits(what: str, words: dict[str, Any]) -> None:
+    if words["on_timeout"] not in ON_TIMEOUT:
+        raise DefinitionError(
+            f"{what}: expected on_timeout as one of {', '.join(ON_TIMEOUT)}, got {words['on_timeout']!r}"
+        )
+    if words["on_timeout"] == ON_TIMEOUT[0]:
+        words["on_timeout"] = ""
+
+
+def _check_names(what: str, action: str, words: dict[str, Any]) -> None:
+    for name in ("wait_for", "probe"):
+        if words[name]:
+            check_name(words[name], what=f"{what}: {name}")
+    if not action and (words["probe"] or words["at_most_once"] or words["pivot"]):
+        raise DefinitionError(f"{what}: probe, at_most_once and pivot are about an action, and it has none")
+
+
+def _condition(what: str, value: object) -> str:
+    if value is None:
+        return ""
+    if callable(value):
+        return CODE
+    if not isinstance(value, str):
+        raise DefinitionError(
+            f"{what}: expected when as an expression or a function of (context, outputs), got {value!r}"
+        )
+    try:
+        parse(value)
+    except DefinitionError as exc:
+        raise DefinitionError(f"{what}: {exc}") from None
+    return value.strip()
+
+
+def _until(what: str, value: object) -> str:
+    if value is None:
+        return ""
+    if callable(value):
+        return CODE
+    if not isinstance(value, str) or not value.strip():
+        raise DefinitionError(
+            f"{what}: expected until as the name of a key of the context that holds a time, or a function of (context, "
+            f"outputs) that returns one, got {value!r}"
+        )
+    return value.strip()
