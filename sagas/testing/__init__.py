@@ -1,0 +1,26 @@
+"""For your tests: sagas in process, on the memory store: no database, no broker, a clock that the test moves.
+
+    run = run_saga(OrderProcessing, {"order": 7}, fail={"charge_payment": Rejected("declined", code="card_declined")})
+    assert run.state == "compensated"
+    assert run.undone == ["reserve_inventory", "create_order"]
+
+The engine is the real one: the same `decide`, the same contexts, the same JSON round trip of every value.
+"""
+
+from __future__ import annotations
+
+from ..definitions.handlers import Handler
+from .clock import Clock
+from .faults import CrashAfter, CrashBefore, Frozen, Timeout
+from .run import SagaRun, run_saga
+
+__all__ = [
+    "Clock",
+    "CrashAfter",
+    "CrashBefore",
+    "Frozen",
+    "Handler",
+    "SagaRun",
+    "Timeout",
+    "run_saga",
+]
