@@ -4,6 +4,8 @@
     assert run.state == "compensated"
     assert run.undone == ["reserve_inventory", "create_order"]
 
+`given(…).expect(…).reply(…)` writes down what the participants answer.
+
 The engine is the real one: the same `decide`, the same contexts, the same JSON round trip of every value.
 """
 
@@ -13,14 +15,18 @@ from ..definitions.handlers import Handler
 from .clock import Clock
 from .faults import CrashAfter, CrashBefore, Frozen, Timeout
 from .run import SagaRun, run_saga
+from .script import Expected, Script, given
 
 __all__ = [
     "Clock",
     "CrashAfter",
     "CrashBefore",
+    "Expected",
     "Frozen",
     "Handler",
     "SagaRun",
+    "Script",
     "Timeout",
+    "given",
     "run_saga",
 ]
