@@ -4,7 +4,8 @@
     assert run.state == "compensated"
     assert run.undone == ["reserve_inventory", "create_order"]
 
-`given(…).expect(…).reply(…)` writes down what the participants answer.
+`given(…).expect(…).reply(…)` writes down what the participants answer; `fail_every_step` makes every step fail in every
+way. They work in any test: pytest's functions, `unittest.TestCase`, Django's `TestCase`. See docs/testing.md.
 
 The engine is the real one: the same `decide`, the same contexts, the same JSON round trip of every value.
 """
@@ -13,20 +14,27 @@ from __future__ import annotations
 
 from ..definitions.handlers import Handler
 from .clock import Clock
+from .every import FROZEN, WAYS, Report, Trial, Way, fail_every_step
 from .faults import CrashAfter, CrashBefore, Frozen, Timeout
 from .run import SagaRun, run_saga
 from .script import Expected, Script, given
 
 __all__ = [
+    "FROZEN",
+    "WAYS",
     "Clock",
     "CrashAfter",
     "CrashBefore",
     "Expected",
     "Frozen",
     "Handler",
+    "Report",
     "SagaRun",
     "Script",
     "Timeout",
+    "Trial",
+    "Way",
+    "fail_every_step",
     "given",
     "run_saga",
 ]
