@@ -27,6 +27,7 @@ from ..engine.attempt import Attempt, Ended, call, run
 from ..store.base import Loaded, NewSaga, Result, Submission, Texts
 from ..store.memory import MemoryStore
 from .clock import Clock
+from .isolation import open_blocks, spared
 
 #: Whatever answers a call: the registered handler, or what stands in for it.
 Participant = Callable[[StepContext], Any]
@@ -88,6 +89,8 @@ class Rig:
         self._tokens = count(1)
         self._offer: Offer | None = None
         self._edition = -1
+        #: The test's own transactions.
+        self._blocks = open_blocks()
         self.store.insert([new])
 
     @property
@@ -130,9 +133,9 @@ class Rig:
 
     def execute(self, attempt: Attempt, participant: Participant | None = None) -> Ended:
         """Run an attempt to its end, with its own handler or with another in its place; nothing is submitted yet."""
-        if participant is None:
+        if participant is None and not self._blocks:
             return run(attempt, self.store, self.submit, self.offer)
-        with _in_place(attempt, participant):
+        with _in_place(attempt, participant), spared(self._blocks):
             return run(attempt, self.store, self.submit, self.offer)
 
     def settle(self, ended: Ended) -> None:
@@ -192,8 +195,11 @@ class Rig:
 
 
 @contextmanager
-def _in_place(attempt: Attempt, participant: Participant) -> Iterator[None]:
-    """Put another function in the registered handler's place for one attempt."""
+def _in_place(attempt: Attempt, participant: Participant | None) -> Iterator[None]:
+    """Put another function (if there is one) in the registered handler's place for one attempt."""
+    if participant is None:
+        yield
+        return
     name, spec = attempt.handler_name, attempt.spec
     known = registry.handlers.get(name)
     if known is None:
