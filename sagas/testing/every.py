@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +12,7 @@ from ..core.states import TERMINAL
 from ..definitions.definition import SagaDefinition
 from ..engine.start import prepare
 from ..exceptions import Rejected, SagaError
-from .faults import CrashAfter, CrashBefore, Failure, Failures, Frozen, SimulatedError, Timeout
+from .faults import CrashAfter, CrashBefore, Failure, Failures, Frozen, Timeout
 from .isolation import rolled_back
 from .repeats import Repeater
 from .run import SagaRun
@@ -35,7 +33,7 @@ class Way:
 #: dead before and after the effect, once.
 WAYS = (
     Way("rejected", Rejected(_SAID, code="simulated")),
-    Way("exception", SimulatedError(_SAID)),
+    Way("exception", RuntimeError(_SAID)),
     Way("timeout", Timeout()),
     Way("crash before the effect", [CrashBefore()]),
     Way("crash after the effect", [CrashAfter()]),
@@ -135,12 +133,11 @@ def fail_every_step(
     given = {"context": context, **options}
     graph = prepare(definition, **given).graph
     trials = []
-    with _quiet():
-        for case in _cases(graph, ways):
-            with rolled_back():
-                if reset is not None:
-                    reset()
-                trials.append(_try(SagaRun(definition, given, case.fail), case, invariant))
+    for case in _cases(graph, ways):
+        with rolled_back():
+            if reset is not None:
+                reset()
+            trials.append(_try(SagaRun(definition, given, case.fail), case, invariant))
     return Report(tuple(trials))
 
 
@@ -225,18 +222,3 @@ def _complaint(run: SagaRun, case: _Case, exc: Exception) -> str:
         f"{run.name} breaks when {case}\n\n{what or type(exc).__name__}\n\n"
         f"The saga is {run.state}. What happened:\n{run.story}"
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What was wished for is no news for the log."""
-    logger = logging.getLogger("sagas.engine.attempt")
-
-    def news(record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], SimulatedError))
-
-    logger.addFilter(news)
-    try:
-        yield
-    finally:
-        logger.removeFilter(news)

@@ -6,13 +6,15 @@ Each goes through the triggers that a real worker submits: a timeout leaves a th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from ..core.triggers import InDoubt, NoEffect, ThreadEnded
 from ..definitions.context import StepContext
-from ..engine.attempt import Attempt
+from ..engine.attempt import Attempt, logger
 from ..exceptions import Retryable
 
 if TYPE_CHECKING:
@@ -109,10 +111,6 @@ class _Died(Retryable):
     """Unwinds the handler's thread, and the transaction of an atomic step with it; nobody hears of it."""
 
 
-class SimulatedError(RuntimeError):
-    """An exception that a test wished for."""
-
-
 #: What shall befall one attempt: an exception that its handler raises, or a fault. The bare class will do.
 Failure = BaseException | Fault | type[BaseException] | type[Fault]
 #: By step ("name"; its compensation: "name.undo"): always, or one entry per attempt (None = it works).
@@ -144,6 +142,20 @@ def check_failures(fail: Failures, steps: Sequence[str]) -> None:
 
 def _is_failure_class(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, (BaseException, Fault))
+
+
+@contextmanager
+def quiet(failure: BaseException) -> Iterator[None]:
+    """What the test itself wished for is no news for the log."""
+
+    def news(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and record.exc_info[1] is failure)
+
+    logger.addFilter(news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(news)
 
 
 def raising(failure: BaseException) -> Participant:

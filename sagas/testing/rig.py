@@ -82,6 +82,8 @@ class Rig:
         self.queue: list[Attempt] = []
         #: Attempts of processes that were frozen before the handler was called.
         self.frozen: list[tuple[Attempt, Participant]] = []
+        #: As if there were several: steps that have crashed a worker before run side by side.
+        self.many_processes = False
         #: Is told of every result.
         self.heard: Callable[[Result], None] | None = None
         self._new = new
@@ -178,17 +180,19 @@ class Rig:
         return Attempt(self.id, self._new.name, self._new.request_id, self.graph, claim, self.worker, texts)
 
     def offer(self, trigger: Trigger | None = None) -> Offer:
-        """What the worker can take on: everything, but of the steps that have crashed a worker one at a time."""
+        """What the worker can take on: everything, but of the steps that have crashed a worker one at a time, so that
+        the one which does crash it does not take the others along for ever."""
         if self._offer is None or self._edition != registry.edition:
             many = len(self.graph.steps) + 1
             known = self._stand_ins.union(registry.handlers)
-            self._offer = Offer(self.worker, known, self._tokens.__next__, None, many, many, 1)
+            crashed = many if self.many_processes else 1
+            self._offer = Offer(self.worker, known, self._tokens.__next__, None, many, many, crashed)
             self._edition = registry.edition
         return replace(self._offer, crashed_slots=0) if self._crashed_runs(trigger) else self._offer
 
     def _crashed_runs(self, trigger: Trigger | None) -> bool:
         """Whether such a step runs already; a result brings its own slot back."""
-        if self.worker.int == 1:
+        if self.worker.int == 1 or self.many_processes:
             return False
         ended = trigger.position if isinstance(trigger, AttemptTrigger) and not isinstance(trigger, Prepared) else None
         return any(step.crashes and step.claimed and step.position != ended for step in self.loaded.steps)

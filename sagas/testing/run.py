@@ -14,7 +14,7 @@ from ..definitions.definition import SagaDefinition
 from ..engine.attempt import Attempt
 from ..engine.start import prepare
 from ..store.base import Submission
-from .faults import Failures, Fault, check_failures, failure_of, raising
+from .faults import Failures, Fault, check_failures, failure_of, quiet, raising
 from .rig import Rig
 from .story import story
 
@@ -141,7 +141,8 @@ class SagaRun:
         elif isinstance(failure, Fault):
             failure.befall(self.rig, attempt, self.rig.real(attempt))
         else:
-            self.rig.settle(self.rig.execute(attempt, raising(failure)))
+            with quiet(failure):
+                self.rig.settle(self.rig.execute(attempt, raising(failure)))
         return name
 
     def compensate(self, reason: str = "") -> SagaRun:

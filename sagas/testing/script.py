@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
@@ -26,7 +26,7 @@ from ..definitions.handlers import Handler
 from ..definitions.registry import registry
 from ..definitions.steps import StepDefinition, read_items
 from ..engine.attempt import Attempt
-from .faults import Failure, Fault, raising
+from .faults import Failure, Fault, quiet, raising
 from .rig import Participant
 from .run import SagaRun
 
@@ -49,6 +49,8 @@ class Script:
         with _stand_ins(definition, options.get("steps")) as names:
             #: What came of it so far: `state`, `statuses`, `outputs`, `history`, `clock` …
             self.run = SagaRun(definition, options, {}, names)
+        # A call that waits for the test's answer must not keep others from being made.
+        self.run.rig.many_processes = True
         self._open: Expected | None = None
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -191,7 +193,8 @@ class Expected:
         """
         answer = answer() if isinstance(answer, type) and issubclass(answer, (BaseException, Fault)) else answer
         fault = answer if isinstance(answer, Fault) else None
-        return self._answer(lambda attempt: _participant(answer, update or {}), fault)
+        with quiet(answer) if isinstance(answer, BaseException) else nullcontext():
+            return self._answer(lambda attempt: _participant(answer, update or {}), fault)
 
     def call_through(self) -> Script:
         """Let the registered handler answer."""

@@ -21,7 +21,7 @@ def _line(graph: Graph, entry: Entry, begin: datetime) -> str:
     what = "; ".join(_parts(graph, entry, begin))
     error = _error(entry)
     told = entry.kind + (f" ({error})" if error else "") + (f": {what}" if what else "")
-    return f"{number:>4}  {entry.at - begin!s:>8}  {told}"
+    return f"{number:>4}  {_since(begin, entry.at):>11}  {told}"
 
 
 def _parts(graph: Graph, entry: Entry, begin: datetime) -> Iterator[str]:
@@ -52,8 +52,14 @@ def _step(name: str, diff: Mapping[str, Any], entry: Entry, begin: datetime) -> 
         words.append(f"held ({diff['hold']})")
     if diff.get("due_at"):
         due = entry.at if diff["due_at"] is AT_ONCE else datetime.fromisoformat(diff["due_at"])
-        words.append(f"again at {due - begin}")
+        words.append(f"again at {_since(begin, due)}")
     return f"{name} {' '.join(words)}" if words else ""
+
+
+def _since(begin: datetime, at: datetime) -> str:
+    """To the millisecond: jitter leaves more digits than anybody reads."""
+    whole, point, rest = str(at - begin).partition(".")
+    return whole + point + rest[:3]
 
 
 def _error(entry: Entry) -> str:

@@ -160,11 +160,12 @@ def test_crash__where_the_handler_itself_says_no():
     assert (run.state, run.called.count("check")) == ("compensated", 2)
 
 
-def test_crash__where_the_input_can_not_be_worked_out_is_none():
-    run = run_saga(kit.Order, {}, fail={"charge": CrashAfter(), "check": [Timeout()]})
+@pytest.mark.parametrize("fault", [CrashBefore(), CrashAfter(), Timeout()], ids=repr)
+def test_fault__where_the_input_can_not_be_worked_out_is_none(fault: Any):
+    run = run_saga(kit.Order, {}, fail={"charge": fault})
 
-    assert (run.state, run.error_code) == ("compensated", "input_error")
-    assert "worker_lost" not in kinds(run)
+    assert (run.state, run.error_code, run.attention) == ("compensated", "input_error", "")
+    assert not {"worker_lost", "in_doubt"} & set(kinds(run))
 
 
 # -- freezes ---------------------------------------------------------------------------------------------------------

@@ -166,6 +166,15 @@ def test_reply__a_fault(fault: Any):
     assert (run.state, run.called.count("pay")) == ("completed", 2)
 
 
+def test_reply__a_crash_leaves_the_calls_beside_it_open(caplog: pytest.LogCaptureFixture):
+    script = ordered().expect("far.pay", step="pay").reply(CrashBefore())
+
+    script.expect("far.pay", step="tip").reply(CrashBefore()).expect("far.pay", step="pay").reply(ValueError("down"))
+
+    assert caplog.records == []
+    assert script.run.statuses == {"order": "completed", "pay": "pending", "tip": "running", "ship": "pending"}
+
+
 def test_reply__a_function_of_the_context():
     def pay(ctx: StepContext) -> dict[str, Any]:
         assert ctx.idempotency_key.endswith(":pay:1:do")

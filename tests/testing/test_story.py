@@ -16,17 +16,17 @@ def test_story__of_a_rollback():
     )
 
     assert run.story.splitlines() == [
-        "   1   0:00:00  started",
-        "   2   0:00:00  claimed: reserve running, check running",
-        "   3   0:00:00  completed: reserve completed",
-        "   4   0:00:00  completed: check completed, charge running",
-        "   5   0:00:00  in_doubt (retryable: busy): charge pending again at 1:00:00",
-        "   6   1:00:00  claimed: charge running (attempt 2)",
-        "   7   1:00:00  worker_lost (the worker died while it ran this step): charge (attempt 3)",
-        "   8   1:00:00  rejected (card_declined: declined): charge compensating, book cancelled; "
+        "   1      0:00:00  started",
+        "   2      0:00:00  claimed: reserve running, check running",
+        "   3      0:00:00  completed: reserve completed",
+        "   4      0:00:00  completed: check completed, charge running",
+        "   5      0:00:00  in_doubt (retryable: busy): charge pending again at 1:00:00",
+        "   6      1:00:00  claimed: charge running (attempt 2)",
+        "   7      1:00:00  worker_lost (the worker died while it ran this step): charge (attempt 3)",
+        "   8      1:00:00  rejected (card_declined: declined): charge compensating, book cancelled; "
         "the saga is compensating",
-        "   9   1:00:00  completed: reserve compensating, charge compensated",
-        "  10   1:00:00  completed: reserve compensated; the saga is compensated",
+        "   9      1:00:00  completed: reserve compensating, charge compensated",
+        "  10      1:00:00  completed: reserve compensated; the saga is compensated",
     ]
 
 
@@ -42,4 +42,6 @@ def test_story__of_a_debt_and_an_operator():
 def test_story__of_a_late_result():
     run = run_saga(kit.Kept, fail={"reserve": [Frozen()]}).thaw()
 
-    assert run.story.splitlines()[-1] == ("   -   0:00:00  late_completed: reserve, its claim is not the current one")
+    assert run.story.splitlines()[-1] == (
+        "   -      0:00:00  late_completed: reserve, its claim is not the current one"
+    )
