@@ -1,5 +1,5 @@
-"""The small safe language of `when="requires_shipping and total > 100"`: names of the context, comparisons, `and`, `or`,
-`not`, arithmetic. Parsed with Python's grammar, walked by hand: nothing is ever evaluated as code.
+"""The small safe language of `when="requires_shipping and total > 100"`: names of the context, comparisons, `and`,
+`or`, `not`, arithmetic. Parsed with Python's grammar, walked by hand: nothing is ever evaluated as code.
 
 Names are keys of the context; `address.country` and `items[0]` look inside; `outputs.charge_payment.amount` is what a
 step returned. A key that is not there is None.

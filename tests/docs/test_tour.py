@@ -1,4 +1,5 @@
-"""The README's tour, followed to the letter in a fresh project: every file is written, every command run."""
+"""The README's tour and the page about testing, followed to the letter in a fresh project: every file is written, every
+command run."""
 
 from __future__ import annotations
 
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from sagas import testing
 from tests.docs.generated import README
 
 ROOT = README.parent
+TESTING = ROOT / "docs" / "testing.md"
 _BLOCK = re.compile(
     r"<!-- (?P<what>file|run|shell)(?:: (?P<path>[^\s>]+)(?P<append> \(append\))?)? -->\n"
     r"\s*```\w+\n(?P<code>.*?)\n\s*```",
@@ -22,9 +25,9 @@ _BLOCK = re.compile(
 )
 
 
-def blocks() -> Iterator[re.Match[str]]:
-    """The tour's blocks in their order."""
-    return _BLOCK.finditer(README.read_text())
+def blocks(page: Path = README) -> Iterator[re.Match[str]]:
+    """A page's blocks in their order."""
+    return _BLOCK.finditer(page.read_text())
 
 
 class Newcomer:
@@ -62,6 +65,16 @@ class Newcomer:
                 (self.place / parent / "__init__.py").touch()
         file.write_text((file.read_text() if append else "") + code + "\n")
 
+    def follow(self, block: re.Match[str]) -> str:
+        """Do what the block says; what was printed."""
+        code = textwrap.dedent("\n" + block["code"]).strip("\n")
+        if block["what"] == "file":
+            self.write(block["path"], code, append=bool(block["append"]))
+            return ""
+        if block["what"] == "run":
+            return "\n".join(self.run(line) for line in code.splitlines())
+        return self.shell(code)
+
 
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Newcomer:
@@ -69,17 +82,8 @@ def newcomer(tmp_path: Path) -> Newcomer:
 
 
 def test_tour__works_as_it_stands_in_the_readme(newcomer: Newcomer) -> None:
-    said = []
-    for block in blocks():
-        code = textwrap.dedent("\n" + block["code"]).strip("\n")
-        if block["what"] == "file":
-            newcomer.write(block["path"], code, append=bool(block["append"]))
-        elif block["what"] == "run":
-            said += [newcomer.run(line) for line in code.splitlines()]
-        else:
-            said.append(newcomer.shell(code))
+    text = "\n".join(map(newcomer.follow, blocks()))
 
-    text = "\n".join(said)
     assert "checked 2 sagas: 0 violations" in text
     assert "Ran 2 tests" in text
 
@@ -90,3 +94,26 @@ def test_tour__names_every_block() -> None:
     assert kinds.count("file") == 7
     assert kinds.count("run") == 3
     assert kinds.count("shell") == 2
+
+
+def test_testing__works_as_it_stands_behind_the_tours_second_step(newcomer: Newcomer) -> None:
+    for block in list(blocks())[:2]:
+        newcomer.follow(block)
+
+    text = "\n".join(map(newcomer.follow, blocks(TESTING)))
+
+    assert "Ran 8 tests" in text
+
+
+def test_testing__every_snippet_is_run() -> None:
+    text = TESTING.read_text()
+
+    assert text.count("```python") + text.count("```bash") == len(list(blocks(TESTING))) == 7
+
+
+def test_testing__names_all_that_there_is() -> None:
+    text = TESTING.read_text()
+
+    for name in testing.__all__:
+        if name not in ("Expected", "Handler", "Script", "SagaRun", "Clock", "Trial", "Report"):
+            assert name in text, name
