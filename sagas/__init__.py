@@ -5,7 +5,7 @@ Importing this package needs no settings and no database.
 """
 
 from .core.retry import RetryPolicy
-from .definitions.context import StepContext
+from .definitions.context import Pending, StepContext
 from .definitions.definition import SagaDefinition
 from .definitions.handlers import action, compensation
 from .definitions.steps import parallel, step
@@ -14,6 +14,7 @@ from .exceptions import Rejected, Retryable
 __version__ = "0.1.0"
 
 __all__ = [
+    "Pending",
     "Rejected",
     "RetryPolicy",
     "Retryable",

@@ -135,7 +135,7 @@ def _end_attempt(draft: Draft, trigger: t.InDoubt | t.NoEffect, cause: Cause) ->
     note_error(step, trigger.code, trigger.message)
     if trigger.thread_alive:
         step.stale_worker, step.stale_token = trigger.worker, trigger.token
-    final = isinstance(trigger, t.InDoubt) and trigger.final
+    final = trigger.final
     if step.status is StepStatus.COMPENSATING:
         retry_or_owe(draft, trigger.position, cause, final=final, after=trigger.after)
     else:

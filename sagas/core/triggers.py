@@ -80,6 +80,8 @@ class NoEffect(AttemptTrigger):
     message: str = ""
     after: timedelta | None = None
     thread_alive: bool = False
+    #: Another attempt would end the same way: failed at once.
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
 from .ids import id_text
+from .tokens import make_token
 
 
 class ReadOnlyDict(dict[str, Any]):
@@ -46,6 +48,21 @@ class Outputs(Mapping[str, Any]):
         return len(self._texts)
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Return it from a handler: the work goes on elsewhere, and somebody who has `ctx.token` will say how it ended.
+
+    `timeout`: seconds or a timedelta that the answer may take; None = the step's `wait_timeout`. What a wait in vain
+    means is the step's `on_timeout`.
+    """
+
+    timeout: float | timedelta | None = None
+
+    def __post_init__(self) -> None:
+        wait = timedelta(seconds=self.timeout) if isinstance(self.timeout, (int, float)) else self.timeout
+        object.__setattr__(self, "timeout", wait)
+
+
 class StepContext:
     """One attempt of a step, as its handler sees it."""
 
@@ -64,9 +81,11 @@ class StepContext:
         "outcome",
         "outputs",
         "request_id",
+        "round",
         "saga_id",
         "saga_name",
         "step",
+        "undo",
     )
 
     def __init__(  # noqa: PLR0913
@@ -91,6 +110,8 @@ class StepContext:
         self.saga_name = saga_name
         #: The step's name.
         self.step = step
+        self.round = round
+        self.undo = undo
         #: From 1; grows with every attempt of the same round.
         self.attempt = attempt
         #: When this attempt is given up: the handler's start plus its timeout.
@@ -134,6 +155,16 @@ class StepContext:
         if self._output is None and self._output_text is not None:
             self._output = json.loads(self._output_text)
         return self._output
+
+    @property
+    def token(self) -> str:
+        """What whoever does the work shows to complete the step, or to fail it, later (see `Pending`). It is good from
+        now on: the answer may come before the handler has returned."""
+        return make_token(self.saga_id, self.step, self.round, undo=self.undo, attempt=self.attempt)
+
+    def learn(self, output_text: str) -> None:
+        """A probe has found out what the action returned."""
+        self._output_text, self.outcome = output_text, "completed"
 
     def update(self, **changes: Any) -> None:
         """Add to the saga's context, if this attempt completes. Keys are replaced whole."""

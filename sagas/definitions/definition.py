@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -31,8 +31,8 @@ class SagaDefinition:
     name: ClassVar[str] = ""
     #: Kept with every saga started from it.
     version: ClassVar[str] = "1"
-    #: `step(…)` and `parallel(…)` in their order.
-    steps: ClassVar[Sequence[Any]] = ()
+    #: `step(…)`, `parallel(…)` and lists of them in their order; or a function of the context that returns them.
+    steps: ClassVar[Any] = ()
     #: False: a failure ends the saga as failed, with nothing undone, until somebody compensates it.
     rollback: ClassVar[bool] = True
     #: "parallel": independent branches are undone side by side; "serial": one step after the other.
@@ -80,10 +80,21 @@ class SagaDefinition:
         return Policy(cls.compensation_order == SERIAL, cls.on_deadline, drain)
 
     @classmethod
-    def graph(cls) -> Graph:
+    def is_composed(cls) -> bool:
+        """Whether its steps are a function of the context: each saga may have others."""
+        return callable(cls.steps)
+
+    @classmethod
+    def items(cls, context: Mapping[str, Any] | None = None) -> tuple[StepItem, ...]:
+        """The steps and groups as written, for a saga with this context. Raises `DefinitionError`."""
+        compose: Any = cls.steps
+        return read_items(compose({} if context is None else context)) if cls.is_composed() else cls._items
+
+    @classmethod
+    def graph(cls, context: Mapping[str, Any] | None = None) -> Graph:
         """The frozen graph of today's code. Raises `DefinitionError` when a handler is unknown."""
         try:
-            return compile_graph(cls._items, cls._policy)
+            return compile_graph(cls.items(context), cls._policy)
         except DefinitionError as exc:
             raise DefinitionError(f"saga definition {cls.name!r}: {exc}") from None
 
@@ -93,6 +104,6 @@ class SagaDefinition:
         return cls._typed
 
     @classmethod
-    def step_definitions(cls) -> list[StepDefinition]:
+    def step_definitions(cls, context: Mapping[str, Any] | None = None) -> list[StepDefinition]:
         """The steps in written order, groups opened."""
-        return flat(cls._items)
+        return flat(cls.items(context))

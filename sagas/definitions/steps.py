@@ -161,7 +161,10 @@ def read_items(items: object) -> tuple[StepItem, ...]:
     """A list of steps as a caller writes it: `step(…)`, `parallel(…)`, or dicts with the same words."""
     if isinstance(items, (str, bytes)) or not isinstance(items, Sequence):
         raise DefinitionError(f"steps: expected a list of step(…) or parallel(…), got {items!r}")
-    return tuple(_read_item(item) for item in items)
+    found: list[StepItem] = []
+    for item in items:  # a list in the list: steps that several definitions share
+        found += read_items(item) if isinstance(item, (list, tuple)) else (_read_item(item),)
+    return tuple(found)
 
 
 def _read_item(item: object) -> StepItem:

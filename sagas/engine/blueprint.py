@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -34,23 +35,37 @@ class Blueprint:
     fixed: Mapping[int, str]
     #: Inputs that are functions of (context, outputs).
     functions: Mapping[int, InputFunction]
-    #: What its context must look like.
-    typed: ContextModel | None = None
+    #: Seconds or a timedelta; None = no deadline.
+    deadline: float | timedelta | None = None
 
 
-def blueprint(definition: str | type[SagaDefinition]) -> Blueprint:
-    """The blueprint of a definition. Raises `DefinitionError`."""
+def definition_of(definition: str | type[SagaDefinition]) -> type[SagaDefinition]:
+    """The definition that is meant. Raises `DefinitionError`."""
     found = registry.definition(definition) if isinstance(definition, str) else definition
     if not (isinstance(found, type) and issubclass(found, SagaDefinition)) or not found.name:
         raise DefinitionError(f"expected a SagaDefinition with a name, or its name, got {definition!r}")
-    key: Any = found
+    return found
+
+
+def blueprint(definition: type[SagaDefinition], context: Mapping[str, Any]) -> Blueprint:
+    """What a saga of the definition with this context starts with. Raises `DefinitionError`."""
+    if definition.is_composed():
+        return _make(definition, context)
+    key: Any = definition
     return _of_definition(key, registry.edition)
 
 
 @lru_cache(maxsize=256)
 def _of_definition(definition: Any, edition: int) -> Blueprint:
-    steps = definition.step_definitions()
-    graph = definition.graph()
+    return _make(definition, None)
+
+
+def _make(definition: type[SagaDefinition], context: Mapping[str, Any] | None) -> Blueprint:
+    try:
+        steps = definition.step_definitions(context)
+    except DefinitionError as exc:
+        raise DefinitionError(f"saga definition {definition.name!r}: {exc}") from None
+    graph = definition.graph(context)
     return Blueprint(
         definition.name,
         definition.version,
@@ -58,7 +73,7 @@ def _of_definition(definition: Any, edition: int) -> Blueprint:
         graph,
         _fixed(steps),
         _functions(steps),
-        definition.typed_context(),
+        definition.deadline,
     )
 
 
@@ -88,15 +103,21 @@ def _functions(steps: Sequence[StepDefinition]) -> dict[int, InputFunction]:
     return {position: step.input for position, step in enumerate(steps) if callable(step.input)}
 
 
-def input_function(saga_name: str, step_name: str) -> InputFunction | None:
-    """The function that works out the step's input, as today's code has it; None when today's code has none."""
+def step_definition(saga_name: str, step_name: str, context: Mapping[str, Any]) -> StepDefinition | None:
+    """The step as today's code has it; None when it has none of that name."""
     definition = registry.definitions.get(saga_name)
     if definition is None:
         return None
-    for step in definition.step_definitions():
+    for step in definition.step_definitions(context):
         if step.name == step_name:
-            return step.input if callable(step.input) else None
+            return step
     return None
+
+
+def input_function(saga_name: str, step_name: str, context: Mapping[str, Any]) -> InputFunction | None:
+    """The function that works out the step's input, as today's code has it; None when today's code has none."""
+    step = step_definition(saga_name, step_name, context)
+    return step.input if step is not None and callable(step.input) else None
 
 
 def typed_context(saga_name: str) -> ContextModel | None:

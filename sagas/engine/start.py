@@ -26,7 +26,7 @@ from ..exceptions import DuplicateSagaError, StoreError
 from ..models import Saga
 from ..store import get_store
 from ..store.base import Existing, Inserted, NewSaga, Store
-from .blueprint import Blueprint, InputFunction, blueprint, blueprint_of_steps, work_out
+from .blueprint import Blueprint, InputFunction, blueprint, blueprint_of_steps, definition_of, work_out
 from .notify import hint, hint_grace
 
 #: Sagas per statement of `start_many`.
@@ -113,9 +113,10 @@ def prepare(  # noqa: PLR0913
     request_id: str = "",
 ) -> NewSaga:
     """Check everything that a saga is started with. Raises `DefinitionError` and `PayloadError`."""
-    plan = _plan(definition, steps)
+    found = definition_of(definition) if steps is None else None
     given = _context(context)
-    text = _typed(plan, given)
+    text = given if found is None else _typed(found, given)
+    plan = _plan(definition, steps) if found is None else _blueprint(found, text)
     subject_type, subject_id = _subject(subject)
     new = NewSaga(
         id=new_id(),
@@ -132,7 +133,7 @@ def prepare(  # noqa: PLR0913
         priority=_priority(priority),
         subject_type=subject_type,
         subject_id=subject_id,
-        deadline_at=_deadline(deadline),
+        deadline_at=_deadline(_limit(plan.deadline) if deadline is None else deadline),
         request_id=_text(request_id, what="request id", limit=128),
         wake_in=hint_grace(),
     )
@@ -146,12 +147,13 @@ def _context(context: Mapping[str, Any] | None) -> str:
     return object_text(value, what="context", limit=app_settings().MAX_CONTEXT)
 
 
-def _typed(plan: Blueprint, given: str) -> str:
+def _typed(definition: type[SagaDefinition], given: str) -> str:
     """The context as the definition's model wants it, with its defaults."""
-    if plan.typed is None:
+    typed = definition.typed_context()
+    if typed is None:
         return given
-    what = f"context of {plan.name!r}"
-    full = opening_context(plan.typed, json.loads(given), what=what)
+    what = f"context of {definition.name!r}"
+    full = opening_context(typed, json.loads(given), what=what)
     return object_text(full, what=what, limit=app_settings().MAX_CONTEXT)
 
 
@@ -162,10 +164,23 @@ def _rollback(value: object) -> bool:
 
 
 def _plan(definition: str | type[SagaDefinition], steps: Sequence[Any] | None) -> Blueprint:
-    if steps is None:
-        return blueprint(definition)
+    """Of a saga that brings its own steps."""
     name = definition if isinstance(definition, str) else definition.name
-    return blueprint_of_steps(check_name(name, what="saga"), steps)
+    return blueprint_of_steps(check_name(name, what="saga"), steps or ())
+
+
+def _blueprint(definition: type[SagaDefinition], context: str) -> Blueprint:
+    if not definition.is_composed():
+        return blueprint(definition, {})
+    try:
+        return blueprint(definition, ReadOnlyDict(json.loads(context)))
+    except (DefinitionError, PayloadError):
+        raise
+    except Exception as exc:
+        raise PayloadError(
+            f"saga definition {definition.name!r}: expected a context that its steps can be put together from, their "
+            f"function raised {type(exc).__name__}: {exc}"
+        ) from exc
 
 
 def _inputs(plan: Blueprint, context: str) -> Mapping[int, str]:
@@ -242,6 +257,10 @@ def _priority(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not -100 <= value <= 100:
         raise PayloadError(f"priority: expected a whole number from -100 to 100, got {value!r:.80}")
     return value
+
+
+def _limit(value: float | timedelta | None) -> timedelta | None:
+    return timedelta(seconds=value) if isinstance(value, (int, float)) else value
 
 
 def _deadline(value: datetime | timedelta | None) -> datetime | None:

@@ -25,6 +25,7 @@ from ..core.triggers import (
     StepTrigger,
     Trigger,
     Unrecorded,
+    Waits,
 )
 from .base import Loaded, Payload, Result, Submission, Verdict
 
@@ -186,7 +187,7 @@ def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, de
         write.edits.update(payload.inputs)
     else:
         _note_output(write, trigger, payload)
-    if not isinstance(trigger, (Completed, Unrecorded)):
+    if not isinstance(trigger, (Completed, Unrecorded, Waits)):
         return
     if payload.context is not None:
         write.patches.append(payload.context)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from ..core.triggers import InDoubt, NoEffect, ThreadEnded
 from ..definitions.context import StepContext
-from ..engine.attempt import Attempt, logger
+from ..engine.attempt import Attempt
+from ..engine.outcome import logger
 from ..exceptions import Retryable
 
 if TYPE_CHECKING:

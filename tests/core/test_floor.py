@@ -27,6 +27,7 @@ EXEMPT = {
     ("sagas/admin/words.py", "completed"): "the kind of a history entry",
     ("sagas/admin/steps.py", "started"): "the name of a column",
     ("sagas/admin/worker.py", "started"): "the name of a column",
+    ("sagas/definitions/context.py", "completed"): "a compensation's ctx.outcome",
     ("sagas/engine/attempt.py", "completed"): "a handler's ctx.outcome",
     ("sagas/engine/attempt.py", "unknown"): "a handler's ctx.outcome",
     ("sagas/api/urls.py", "unknown"): "the name of a URL",
