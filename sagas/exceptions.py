@@ -54,6 +54,24 @@ class StoreDataError(StoreError):
     code = "store_data"
 
 
+class BadTokenError(SagaError):
+    """The token is none of ours: expected what `ctx.token` gave to the handler."""
+
+    code = "bad_token"
+
+
+class AnswerRefusedError(SagaError):
+    """The answer does not count: it comes too late, or contradicts an earlier one."""
+
+    code = "answer_refused"
+
+
+class NotAllowedToApproveError(SagaError):
+    """Somebody else has to approve."""
+
+    code = "not_an_approver"
+
+
 class Rejected(Exception):
     """Raise it in a handler: the business says no. Surely no effect, so no retry; the saga rolls back.
 
@@ -80,9 +98,12 @@ class Retryable(Exception):
 
 
 __all__ = [
+    "AnswerRefusedError",
+    "BadTokenError",
     "DefinitionError",
     "DuplicateSagaError",
     "InvariantError",
+    "NotAllowedToApproveError",
     "PayloadError",
     "Rejected",
     "Retryable",

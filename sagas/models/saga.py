@@ -13,13 +13,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import app_settings
-from ..core.plan import CompensationPlan
 from ..core.states import ALIVE, TERMINAL, SagaState, StepStatus
 from ..core.workflow import WorkflowStatus, workflow_status
 from ..definitions.definition import SagaDefinition
 from ..definitions.ids import id_text, new_id, parse_id
 from .graph import SagaGraph
 from .managers import InSagasDatabase
+from .operations import SagaOperations
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -121,7 +121,7 @@ class SagaManager(InSagasDatabase.from_queryset(SagaQuerySet)):  # type: ignore[
         return saga
 
 
-class Saga(models.Model):
+class Saga(SagaOperations):
     """One business operation across services. All of its state is here; only the engine changes it."""
 
     id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
@@ -279,37 +279,6 @@ class Saga(models.Model):
         return list(
             self.steps.filter(status__in=(StepStatus.FAILED, StepStatus.UNKNOWN, StepStatus.COMPENSATION_FAILED))
         )
-
-    def next_steps(self) -> list[Step]:
-        """The steps whose turn it is: running, waiting for their next attempt, or about to start."""
-        from ..engine.operate import next_steps
-
-        return next_steps(self)
-
-    def compensation_plan(self) -> CompensationPlan:
-        """What `compensate` would undo, in which order, and what not and why. Changes nothing."""
-        from ..engine.operate import compensation_plan
-
-        return compensation_plan(self.pk)
-
-    def compensate(self, *, reason: str = "", actor: str = "", expected_revision: int | None = None) -> Saga:
-        """Roll the saga back: from `started` and `failed`; on `compensating` it changes nothing.
-
-        Raises `TransitionNotAllowedError`, and `SagaMovedError` when `expected_revision` is not the saga's.
-        """
-        from ..engine.operate import compensate
-
-        return compensate(self, reason=reason, actor=actor, expected_revision=expected_revision)
-
-    def retry(self, *, reason: str = "", actor: str = "", expected_revision: int | None = None) -> Saga:
-        """Run now, with a fresh budget, what is stuck: a step waiting for its next attempt, an unknown step in
-        attention, a debt's compensation, the failed step of a `failed` saga.
-
-        Raises `TransitionNotAllowedError` when nothing is stuck, and `SagaMovedError`.
-        """
-        from ..engine.operate import retry
-
-        return retry(self, reason=reason, actor=actor, expected_revision=expected_revision)
 
 
 def saga_key(saga: Saga | UUID) -> UUID:
