@@ -60,7 +60,7 @@ class Step(models.Model):
     #: Its condition holds and its gates are passed.
     opened = models.BooleanField(_("opened"), default=False)
     #: What it waits for, while waiting.
-    waits = models.CharField(_("waits for"), max_length=10, blank=True, default="")
+    waits = models.CharField(_("waits for"), max_length=20, blank=True, default="")
     #: A digest of the answer or signal that it has got.
     answer = models.CharField(_("answer"), max_length=64, blank=True, default="")
     #: Who has approved, one per line.
