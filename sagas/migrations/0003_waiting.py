@@ -47,6 +47,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="step",
             name="waits",
-            field=models.CharField(blank=True, default="", max_length=10, verbose_name="waits for"),
+            field=models.CharField(blank=True, default="", max_length=20, verbose_name="waits for"),
         ),
     ]
