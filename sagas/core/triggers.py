@@ -159,7 +159,7 @@ class Answer:
 class Signal:
     """A named fact that a step waits for, or will."""
 
-    kind: ClassVar[str] = "signalled"
+    kind: ClassVar[str] = "signal"
     name: str
     digest: str
 

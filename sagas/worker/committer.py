@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..core.claims import is_undo
+from ..core.states import SagaState
 from ..core.triggers import Completed, Look
 from ..crash import crash_point
 from ..engine.attempt import Attempt
@@ -246,6 +247,8 @@ def _continued(result: Result) -> Texts | None:
     known = run.attempt.texts
     if known.revision != result.revision_before:
         return None
+    if trigger.undo and result.saga.state is SagaState.STARTED:
+        return None  # the last undo of a rollback in part: what the steps had stored has been cleared
     context = known.context
     if payload.context is not None:
         context = json.dumps(
