@@ -115,10 +115,15 @@ def in_doubt(draft: Draft, trigger: t.InDoubt) -> str:
     if not current(draft, trigger):
         return LATE
     step = draft.release(trigger.position)
-    if step.status is StepStatus.RUNNING:
+    if step.status is StepStatus.RUNNING and _called(draft, step):
         step.doubt = True
     _end_attempt(draft, trigger, Cause.IN_DOUBT)
     return APPLIED
+
+
+def _called(draft: Draft, step: StepRow) -> bool:
+    """Whether its action may have been called: not before its condition was checked."""
+    return step.opened or not draft.saga.graph.steps[step.position].checks
 
 
 def no_effect(draft: Draft, trigger: t.NoEffect) -> str:
@@ -226,8 +231,7 @@ def _take_over(draft: Draft, position: int) -> None:
     spec = draft.saga.graph.steps[position]
     step = draft.release(position)
     step.crashes += 1
-    # Before its condition was checked, its action was not called.
-    if step.status is StepStatus.RUNNING and not spec.atomic and (step.opened or not spec.checks):
+    if step.status is StepStatus.RUNNING and not spec.atomic and _called(draft, step):
         step.doubt = True
     note_error(step, "worker_lost", "the worker died while it ran this step")
     once = step.status is StepStatus.RUNNING and step.doubt and spec.at_most_once and not spec.probe

@@ -71,13 +71,18 @@ def _plain(node: ast.AST) -> bool:
     return True
 
 
-def holds(text: str, context: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
-    """Whether the expression is true. Raises `PayloadError` when its values do not fit together."""
+def value_of(text: str, context: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
+    """The expression's value. Raises `PayloadError` when its parts do not fit together."""
     names = {"outputs": outputs, "true": True, "false": False, "null": None}
     try:
-        return bool(_value(parse(text), _Names(context, names)))
+        return _value(parse(text), _Names(context, names))
     except (TypeError, ZeroDivisionError, OverflowError, RecursionError) as exc:
         raise PayloadError(f"condition {text!r}: its values do not fit together: {exc}") from None
+
+
+def holds(text: str, context: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
+    """Whether the expression is true. Raises `PayloadError` when its values do not fit together."""
+    return bool(value_of(text, context, outputs))
 
 
 class _Names:

@@ -77,6 +77,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
     t.FlagStale: operate.flag_stale,
     t.Checked: waiting.checked,
     t.PassedOver: waiting.passed_over,
+    t.OpenedOut: waiting.opened_out,
     t.Waits: waiting.waits,
     t.Absent: attempts.absent,
     t.Answer: waiting.answer,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -77,11 +77,20 @@ class StepSpec:
     at_most_once: bool = False
     #: The point of no return: behind it there is only forward.
     pivot: bool = False
+    #: One step per element of this list: the path of a key of the context (or of an output), or CODE.
+    for_each: str = ""
+    #: The most elements that the list may have.
+    max_items: int = 100
+    #: It has been opened out: it has nothing to do but to join what its elements returned, in their order.
+    join: bool = False
+    joins: tuple[int, ...] = ()
+    #: For one of the steps it was opened out into: the position of the step that joins them.
+    element_of: int = -1
 
     @property
     def checks(self) -> bool:
         """Whether a worker must work something out before its gates: user code runs in workers only."""
-        return bool(self.when or self.until)
+        return bool(self.when or self.until or self.for_each)
 
     @property
     def gate(self) -> Wait:
@@ -116,21 +125,15 @@ class StepSpec:
         """Read a frozen step."""
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         known["depends_on"] = tuple(known.get("depends_on", ()))
+        known["joins"] = tuple(known.get("joins", ()))
         known["retry"] = RetryPolicy.from_json(known.get("retry", {}))
         known["undo_retry"] = RetryPolicy.from_json(known.get("undo_retry", {}))
         return cls(**known)
 
 
-#: Words of a step that most do without, and what they are then.
-_RARE = {
-    f.name: f.default
-    for f in fields(StepSpec)
-    if f.name
-    in {
-        "computed", "when", "wait_for", "delay", "until", "approval", "approvers", "approve_undo", "wait_timeout",
-        "on_timeout", "pause_after", "probe", "at_most_once", "pivot",
-    }
-}  # fmt: skip
+_NAMES = [f.name for f in fields(StepSpec)]
+#: Words of a step that most do without, and what they are then: those behind the last of the others.
+_RARE = {f.name: f.default for f in fields(StepSpec)[_NAMES.index("undo_atomic") + 1 :]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +194,9 @@ class Graph:
                 if spec.name in seen:
                     raise DefinitionError(f"two steps are called {spec.name!r}: every step needs a name of its own")
                 seen.add(spec.name)
-        if len(self.steps) > MAX_STEPS:
-            raise DefinitionError(f"expected at most {MAX_STEPS} steps, got {len(self.steps)}")
+        written = sum(spec.element_of < 0 for spec in self.steps)
+        if written > MAX_STEPS:
+            raise DefinitionError(f"expected at most {MAX_STEPS} steps, got {written}")
         sorter = TopologicalSorter({position: spec.depends_on for position, spec in enumerate(self.steps)})
         try:
             order = list(sorter.static_order())
@@ -221,9 +225,32 @@ class Graph:
         return tuple(found[position] for position in range(len(self.steps)))
 
     def behind(self, position: int) -> frozenset[int]:
-        """The step and all that depends on it, directly or not."""
-        later = (other for other, needed in enumerate(self.ancestors) if position in needed)
-        return frozenset((position, *later))
+        """The step, what it was opened out into, and all that depends on it, directly or not."""
+        later = {other for other, needed in enumerate(self.ancestors) if position in needed}
+        joined = {element for step in (position, *later) for element in self.steps[step].joins}
+        return frozenset({position, *later, *joined})
+
+    def opened_out(self, position: int, count: int) -> Graph:
+        """This graph with `count` elements in place of the step, which from then on joins them."""
+        spec = self.steps[position]
+        places = tuple(range(len(self.steps), len(self.steps) + count))
+        element = replace(
+            spec, when="", for_each="", pause_after=False, pivot=False, computed=False, element_of=position
+        )
+        elements = [replace(element, name=f"{spec.name}[{number}]") for number in range(count)]
+        join = replace(
+            spec,
+            action="",
+            compensation="",
+            no_compensation="its elements are undone",
+            for_each="",
+            join=True,
+            joins=places,
+            depends_on=(*spec.depends_on, *places),
+            computed=False,
+        )
+        steps = [join if other == position else old for other, old in enumerate(self.steps)]
+        return Graph([*steps, *elements], self.policy)
 
     def _stable(self, order: list[int]) -> list[int]:
         depth: dict[int, int] = {}

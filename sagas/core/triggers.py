@@ -123,6 +123,14 @@ class PassedOver(AttemptTrigger):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedOut(AttemptTrigger):
+    """The list that the step is done for has so many elements; their inputs travel beside."""
+
+    kind: ClassVar[str] = "opened_out"
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Waits(AttemptTrigger):
     """The handler returned `Pending`: somebody else will answer."""
 
@@ -305,8 +313,8 @@ class Assign(StepTrigger):
 #: All of them, for tests that must miss none.
 TRIGGERS: tuple[type, ...] = (
     Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, Unrecorded, ThreadEnded, Checked, PassedOver,
-    Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel, Pause, Resume, RunNow,
-    Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
+    OpenedOut, Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel, Pause, Resume,
+    RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
 )  # fmt: skip
 
 Trigger = AttemptTrigger | Answer | Signal | Look | WorkerLost | NoHandler | FlagStale | OperatorTrigger

@@ -15,6 +15,7 @@ from .errors import TransitionNotAllowedError
 from .graph import ATTENTION, RETRY, ROLLBACK
 from .history import Entry
 from .readiness import failing, open_steps, past_return
+from .rows import StepRow
 from .settle import begin_rollback, drain
 from .states import RESOLVED, Cause, Hold, SagaState, StepStatus, Wait
 
@@ -94,7 +95,7 @@ def checked(draft: Draft, trigger: t.Checked) -> str:
     if forward(draft):
         reach(draft, trigger.position, trigger.opens_at)
     else:
-        draft.move(trigger.position, Cause.GATE, StepStatus.UNKNOWN if step.doubt else StepStatus.CANCELLED)
+        draft.move(trigger.position, Cause.GATE, StepStatus.CANCELLED)
     return APPLIED
 
 
@@ -104,6 +105,24 @@ def passed_over(draft: Draft, trigger: t.PassedOver) -> str:
         return LATE
     draft.release(trigger.position)
     draft.move(trigger.position, Cause.PASSED_OVER, StepStatus.SKIPPED)
+    return APPLIED
+
+
+def opened_out(draft: Draft, trigger: t.OpenedOut) -> str:
+    """One step per element takes this one's place; it joins them when they are done."""
+    if not current(draft, trigger):
+        return LATE
+    graph, position = draft.saga.graph, trigger.position
+    step = draft.release(position)
+    step.attempt -= 1  # its action has not been called
+    if not forward(draft):
+        draft.move(position, Cause.GATE, StepStatus.CANCELLED)
+        return APPLIED
+    draft.move(position, Cause.GATE, StepStatus.PENDING).opened = True
+    draft.saga.graph = graph.opened_out(position, trigger.count)
+    fresh = [StepRow(place) for place in draft.saga.graph.steps[position].joins]
+    draft.original = [*draft.original, *fresh]
+    draft.steps += fresh
     return APPLIED
 
 

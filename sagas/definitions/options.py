@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.conditions import parse
 from ..core.errors import DefinitionError
-from ..core.graph import CODE, MAX_NAME, ON_TIMEOUT
+from ..core.graph import CODE, MAX_NAME, ON_TIMEOUT, StepSpec
 from .handlers import check_name
 
 #: A function of (context, outputs).
@@ -15,6 +15,8 @@ Check = Callable[[Any, Any], Any]
 
 #: The most people who must approve of undoing a step.
 MOST_APPROVALS = 2
+#: The most steps that one may be opened out into.
+MOST_ITEMS = 1000
 
 
 def read_more(what: str, *, action: str, **words: Any) -> dict[str, Any]:
@@ -35,6 +37,8 @@ def read_more(what: str, *, action: str, **words: Any) -> dict[str, Any]:
     _check_people(what, words)
     _check_waits(what, words)
     _check_names(what, action, words)
+    _check_fan_out(what, action, gates, words)
+    words["for_each"] = _condition(what, words["for_each"])
     words["when"] = _condition(what, words["when"])
     words["until"] = _until(what, words["until"])
     return {name: value for name, value in words.items() if value}
@@ -61,6 +65,21 @@ def _check_waits(what: str, words: dict[str, Any]) -> None:
         words["on_timeout"] = ""
 
 
+def _check_fan_out(what: str, action: str, gates: list[str], words: dict[str, Any]) -> None:
+    most = words["max_items"]
+    if isinstance(most, bool) or not isinstance(most, int) or not 0 < most <= MOST_ITEMS:
+        raise DefinitionError(f"{what}: expected max_items as a whole number from 1 to {MOST_ITEMS}, got {most!r}")
+    if words["for_each"] is None:
+        words["max_items"] = 0
+    elif gates or not action or words["pivot"]:
+        raise DefinitionError(
+            f"{what}: for_each goes with an action alone: put {'the pivot' if words['pivot'] else 'what it waits for'} "
+            f"into a step of its own before it"
+        )
+    elif most == StepSpec.__dataclass_fields__["max_items"].default:
+        words["max_items"] = 0
+
+
 def _check_names(what: str, action: str, words: dict[str, Any]) -> None:
     for name in ("wait_for", "probe"):
         if words[name]:
@@ -75,9 +94,7 @@ def _condition(what: str, value: object) -> str:
     if callable(value):
         return CODE
     if not isinstance(value, str):
-        raise DefinitionError(
-            f"{what}: expected when as an expression or a function of (context, outputs), got {value!r}"
-        )
+        raise DefinitionError(f"{what}: expected an expression or a function of (context, outputs), got {value!r}")
     try:
         parse(value)
     except DefinitionError as exc:

@@ -39,6 +39,7 @@ class StepDefinition:
     #: Functions of (context, outputs) behind `when` and `until`; today's code, never stored.
     when: Check | None = None
     until: Check | None = None
+    for_each: Check | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ def step(  # noqa: PLR0913
     probe: str = "",
     at_most_once: bool = False,
     pivot: bool = False,
+    for_each: str | Check | None = None,
+    max_items: int = 100,
 ) -> StepDefinition:
     """One step of a saga.
 
@@ -93,6 +96,9 @@ def step(  # noqa: PLR0913
     waits for an answer (see `Pending`), a signal or an approval, and what a wait in vain means. `automate_next=False`:
     the saga pauses after it. `probe`: the action that says whether it happened when nobody knows. `at_most_once`: a
     person decides instead of a second run. `pivot`: the point of no return; behind it there is only forward.
+    `for_each`: a list (`"items"`, `"outputs.cart.lines"`, or a function): the step is done once per element, each with
+    its own input (the element, or `input` as a function of (context, outputs, item)), output, retry and compensation;
+    the step's output is the list of theirs. More than `max_items` is refused.
 
     Raises `DefinitionError` with the exact reason.
     """
@@ -118,6 +124,8 @@ def step(  # noqa: PLR0913
         probe=probe,
         at_most_once=at_most_once,
         pivot=pivot,
+        for_each=for_each,
+        max_items=max_items,
     )
     if not (action or compensation or no_compensation):
         no_compensation = "it only waits"
@@ -144,6 +152,7 @@ def step(  # noqa: PLR0913
         more=more,
         when=when if callable(when) else None,
         until=until if callable(until) else None,
+        for_each=for_each if callable(for_each) else None,
     )
 
 

@@ -24,6 +24,7 @@ from ..store.base import Result, Store, Submission, Verdict
 from .before import CommitNow, ask_probe, check, prepare
 from .claimed import Attempt
 from .connections import left_open, nesting, open_now
+from .elements import join
 from .outcome import failure, logger, message_of, returned
 
 
@@ -37,6 +38,8 @@ class Ended:
 
 def run(attempt: Attempt, store: Store, commit_now: CommitNow, offer: Callable[[], Offer | None]) -> Ended:
     """Run the attempt to its end. Never raises."""
+    if attempt.spec.join:
+        return Ended(join(attempt))
     handler = registry.handlers.get(attempt.handler_name)
     unknown = handler is None or handler.undo != attempt.claim.undo
     if unknown and (attempt.handler_name or not attempt.spec.checks):

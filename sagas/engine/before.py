@@ -20,6 +20,7 @@ from ..store.base import Payload, Result, Submission, Verdict
 from .blueprint import input_function, step_definition, work_out
 from .claimed import Attempt
 from .connections import left_open, open_now
+from .elements import open_out
 from .outcome import logger, message_of
 
 #: Commit one submission now and wait for what becomes of it.
@@ -35,6 +36,8 @@ def check(attempt: Attempt, commit_now: CommitNow) -> Submission | None:
     context, outputs = attempt.context, attempt.outputs()
     if not _holds(attempt, context, outputs):
         return attempt.submission(t.PassedOver)
+    if attempt.spec.for_each:
+        return open_out(attempt, context, outputs)
     opens_at = _opens_at(attempt, context, outputs)
     if attempt.spec.gate:
         return attempt.submission(t.Checked, opens_at=opens_at)

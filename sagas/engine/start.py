@@ -190,7 +190,7 @@ def _inputs(plan: Blueprint, context: str) -> Mapping[int, str]:
     found = dict(plan.fixed)
     for position, function in plan.functions.items():
         spec = plan.graph.steps[position]
-        if not spec.depends_on:
+        if not (spec.depends_on or spec.checks):
             found[position] = _first_input(function, spec.name, context)
     return found
 

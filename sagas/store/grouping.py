@@ -13,6 +13,7 @@ from uuid import UUID
 from ..core.claims import Budget, Offer
 from ..core.decide import Decision, Desk, decide
 from ..core.errors import InvariantError, SagaError
+from ..core.graph import Graph
 from ..core.history import Entry
 from ..core.triggers import (
     Answer,
@@ -20,6 +21,7 @@ from ..core.triggers import (
     Checked,
     Completed,
     Edit,
+    OpenedOut,
     Prepared,
     Signal,
     StepTrigger,
@@ -50,10 +52,28 @@ class SagaWrite:
     #: Steps that begin anew: what they have stored is out of date.
     cleared: set[int] = field(default_factory=set)
 
+    #: How many of the steps have rows already, and the graph that they are rows of.
+    rows: int = 0
+    graph: Graph | None = None
+
+    def __post_init__(self) -> None:
+        self.rows, self.graph = len(self.loaded.steps), self.loaded.saga.graph
+
+    @property
+    def grown(self) -> bool:
+        """Whether steps were added: a new graph, and rows to insert."""
+        return self.loaded.saga.graph is not self.graph
+
     @property
     def written(self) -> list[int]:
         """Positions of the steps whose rows are written."""
-        return sorted(self.changed | self.outputs.keys() | self.inputs.keys() | self.edits.keys())
+        found = self.changed | self.outputs.keys() | self.inputs.keys() | self.edits.keys()
+        return sorted(position for position in found if position < self.rows)
+
+    @property
+    def added(self) -> range:
+        """Positions of the steps whose rows are inserted."""
+        return range(self.rows, len(self.loaded.steps))
 
     def input_of(self, position: int) -> tuple[str | None, bool]:
         """The input to store, and whether it replaces what is there."""
@@ -178,7 +198,7 @@ def _note(write: SagaWrite, submission: Submission, decision: Decision, before: 
 
 def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, decision: Decision, before: int) -> None:
     trigger = submission.trigger
-    if isinstance(trigger, (Prepared, Checked)):
+    if isinstance(trigger, (Prepared, Checked, OpenedOut)):
         write.inputs.update(payload.inputs)
         return
     if decision.entry is None:

@@ -111,7 +111,8 @@ class MemoryStore(Store):
         payload = self.payloads[saga_id]
         payload.outputs.update(dict.fromkeys(write.cleared))
         payload.outputs.update(write.outputs)
-        for position in write.written if write.inputs or write.edits or write.cleared else ():
+        places = (*write.written, *write.added) if write.inputs or write.edits or write.cleared or write.grown else ()
+        for position in places:
             text, replaces = write.input_of(position)
             if replaces or payload.inputs.get(position) is None:
                 payload.inputs[position] = text

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
@@ -25,8 +25,8 @@ from ..core.triggers import Look
 from ..exceptions import StoreConflictError, StoreConnectionError, StoreDataError, StoreError
 from ..models import Saga, SagaGraph, Step
 from .base import DueSaga, Existing, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
-from .grouping import decide_group
-from .reading import CONTEXT, PAYLOADS, SAGA_COLUMNS, STEP_COLUMNS, Read, collect
+from .grouping import SagaWrite, decide_group
+from .reading import CONTEXT, PAYLOADS, SAGA_COLUMNS, STEP_COLUMNS, Read, added_step, collect
 from .sql import Dialect, dialect_for
 
 #: SQLSTATEs after which the same transaction may simply be tried again: serialisation, deadlock, lock not available, a
@@ -206,7 +206,9 @@ class OrmStore(Store):
         loaded = {one.saga_id: replace(one.known) for one in mine if one.known is not None} | read.found
         mine = [one for one in mine if one.saga_id in loaded]
         results, writes = decide_group(mine, loaded, {}, self.clock(), offer, budget)
-        written = self.dialect.write(connection, writes) if writes else set()
+        # What has grown takes more than one statement, and so a transaction.
+        simple = [write for write in writes if not write.grown]
+        written = self.dialect.write(connection, simple) if simple else set()
         idle = read.found.keys() - {write.loaded.saga.id for write in writes}
         well = [r for r in results if r.submission.saga_id in written or (r.submission.saga_id in idle and not r.error)]
         _give_texts(well, read.found)
@@ -234,9 +236,25 @@ class OrmStore(Store):
             results, writes = decide_group(submissions, read.found, others, read.now, offer, budget)
             if writes and len(self.dialect.write(connection, writes)) != len(writes):
                 raise StoreConflictError("a saga that was locked has moved: submit again")
+            for write in writes:
+                if write.grown:
+                    self._grow(write)
         if payloads:
             _give_texts(results, read.found)
         return results
+
+    def _grow(self, write: SagaWrite) -> None:
+        """Rows for the steps that were added, and the graph that they belong to."""
+        saga, graph = write.loaded.saga, write.loaded.saga.graph
+        self._store_graphs({graph.hash: graph})
+        Saga.objects.using(self.alias).filter(pk=saga.id).update(graph_id=graph.hash)
+        steps = Step.objects.using(self.alias)
+        added = steps.bulk_create([added_step(write, position) for position in write.added])
+        # In place: results that were made before have the same list.
+        cast("list[Any]", write.loaded.keys).extend(step.pk for step in added)
+        for spec in {graph.steps[graph.steps[position].element_of].name: None for position in write.added}:
+            position = graph.names[spec]
+            steps.filter(saga_id=saga.id, position=position).update(depends_on=list(graph.steps[position].depends_on))
 
     def _lock(self, ids: Sequence[UUID], *, wait: bool, payloads: bool) -> Read:
         # select_for_update is left out silently by SQLite; there the transaction has begun with a write.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,9 +18,9 @@ from ..core.errors import InvariantError, SagaError
 from ..core.graph import Graph
 from ..core.rows import SagaRow, StepRow
 from ..core.states import Hold, SagaState, StepStatus, Wait
-from ..models import SagaGraph
+from ..models import SagaGraph, Step
 from .base import Loaded, Texts
-from .grouping import complain
+from .grouping import SagaWrite, complain
 
 #: What is read of a saga; then, where wanted, its context as text; then the database's time, where it has one.
 SAGA_COLUMNS = (
@@ -102,6 +103,23 @@ def read_step(row: Sequence[Any]) -> StepRow:
     hold, waits = _HOLDS[row[_HOLD]], _WAITS[row[_WAIT]]
     values = (row[2], _STATUSES[row[3]], *row[4:_HOLD], hold, *row[_HOLD + 1 : _WAIT], waits, *row[_WAIT + 1 : _WIDTH])
     return StepRow(*values)
+
+
+def added_step(write: SagaWrite, position: int) -> Step:
+    """The row of a step that was added to a saga."""
+    row, spec = write.loaded.steps[position], write.loaded.saga.graph.steps[position]
+    values = {name: getattr(row, name) for name in STEP_COLUMNS if name not in ("saga_id", "pk")}
+    text, _ = write.input_of(position)
+    return Step(
+        saga_id=write.loaded.saga.id,
+        name=spec.name,
+        action=spec.action,
+        compensation=spec.compensation,
+        queue=spec.queue,
+        depends_on=list(spec.depends_on),
+        input=None if text is None else json.loads(text),
+        **values,
+    )
 
 
 #: What reading a row raises that a newer version, or somebody's hand, has written.

@@ -17,6 +17,7 @@ from django.db import connections, transaction
 
 from ..conf import app_settings
 from ..core.claims import Claim, Offer
+from ..core.graph import Graph
 from ..core.history import Entry
 from ..core.states import ALIVE, Wait
 from ..core.triggers import AttemptTrigger, Look, Prepared, Trigger, WorkerLost
@@ -76,7 +77,6 @@ class Rig:
         self.clock = Clock()
         self.store = RigStore(self.clock)
         self.id = new.id
-        self.graph = new.graph
         self.worker = UUID(int=1)
         #: Claimed and not begun, in the order of their claims.
         self.queue: list[Attempt] = []
@@ -94,6 +94,11 @@ class Rig:
         #: The test's own transactions.
         self._blocks = open_blocks()
         self.store.insert([new])
+
+    @property
+    def graph(self) -> Graph:
+        """The saga's steps; a fan-out adds some."""
+        return self.loaded.saga.graph
 
     @property
     def loaded(self) -> Loaded:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from ..core.graph import Graph
 from ..core.history import Entry
 from ..core.plan import CompensationPlan, compensation_plan
 from ..core.triggers import Compensate, Retry, Trigger
@@ -33,7 +34,6 @@ class SagaRun:
         new = prepare(definition, **options)
         self.id: UUID = new.id
         self.name = new.name
-        self.graph = new.graph
         if fail:
             check_failures(fail, [spec.name for spec in new.graph.steps])
         self._fail = fail
@@ -46,6 +46,11 @@ class SagaRun:
         self.undo_called: list[str] = []
 
     # -- what came of it ----------------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        """The saga's steps; a fan-out adds some."""
+        return self.rig.graph
 
     @property
     def state(self) -> str:

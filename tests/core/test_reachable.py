@@ -85,6 +85,7 @@ CASES = {
     "a condition and a gate": steered(
         Graph([spec("a", when="x", approval=True, **ONCE)]), t.Approve, t.Cancel, crashes=1
     ),
+    "one per element": steered(Graph([spec("a", for_each="x", **ONCE)])),
     "an answer": steered(line(1, wait_timeout=5.0, **ONCE), t.Waits, t.Answer, t.Skip),
     "an answer, in doubt": steered(line(1, wait_timeout=5.0, **TWICE), t.Waits, t.Answer),
     "an answer, asked for again": steered(line(1, wait_timeout=5.0, on_timeout="retry", **TWICE), t.Waits, t.Answer),
@@ -111,6 +112,8 @@ class Explorer:
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        #: Of the saga that is looked at: a fan-out adds steps.
+        self.graph = case.graph
         self.states = 0
 
     def run(self) -> None:
@@ -134,6 +137,7 @@ class Explorer:
     def _decisions(self, saga: SagaRow, steps: list[StepRow]) -> Iterator[Decision]:
         # Every wait is over.
         now = EPOCH + timedelta(hours=saga.revision)
+        self.graph = saga.graph
         for trigger, slots in self._triggers(steps):
             desk = None
             if slots:
@@ -164,9 +168,11 @@ class Explorer:
             yield t.WorkerLost(ANNA), 0
 
     def _may(self, trigger: t.Trigger, step: StepRow) -> bool:
-        conditional = self.case.graph.steps[step.position].checks and not step.opened
-        if isinstance(trigger, (t.Checked, t.PassedOver)):
-            return conditional and step.status is StepStatus.RUNNING
+        spec = self.graph.steps[step.position]
+        conditional = spec.checks and not step.opened
+        if isinstance(trigger, (t.Checked, t.PassedOver, t.OpenedOut)):
+            opens = isinstance(trigger, t.OpenedOut) == bool(spec.for_each) or isinstance(trigger, t.PassedOver)
+            return conditional and step.status is StepStatus.RUNNING and opens
         if conditional and isinstance(trigger, t.Completed):
             return step.status is StepStatus.COMPENSATING
         if isinstance(trigger, (t.Waits, t.Absent)):
@@ -203,6 +209,7 @@ def _endings(step: StepRow, token: int) -> Iterator[t.Trigger]:
     yield t.Absent(*at)
     yield t.PassedOver(*at)
     yield t.Checked(*at)
+    yield from (t.OpenedOut(*at, count=count) for count in (0, 1))
     yield t.WorkerLost(ANNA, token)
 
 
