@@ -313,8 +313,8 @@ class Assign(StepTrigger):
 #: All of them, for tests that must miss none.
 TRIGGERS: tuple[type, ...] = (
     Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, Unrecorded, ThreadEnded, Checked, PassedOver,
-    OpenedOut, Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel, Pause, Resume,
-    RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
+    OpenedOut, Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel, Pause,
+    Resume, RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
 )  # fmt: skip
 
 Trigger = AttemptTrigger | Answer | Signal | Look | WorkerLost | NoHandler | FlagStale | OperatorTrigger
