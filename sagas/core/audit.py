@@ -92,9 +92,7 @@ def _claim(saga: SagaRow, steps: Sequence[StepRow], step: StepRow, entry: Entry)
     if step.status is StepStatus.RUNNING:
         if saga.state is not SagaState.STARTED:
             return [Violation("I6", f"{name} was claimed forward while {saga.state}")]
-        spec = saga.graph.steps[step.position]
-        # Before it was opened out there were no elements to wait for.
-        needed = [position for position in spec.depends_on if step.opened or position not in spec.joins]
+        needed = saga.graph.steps[step.position].depends_on
         if not all(steps[position].status in PASSED for position in needed):
             return [Violation("I5", f"{name} was claimed before what it depends on was done")]
     elif step.status is StepStatus.COMPENSATING:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from .rows import SagaRow, StepRow, fresh_steps
 from .states import Hold, SagaState, StepStatus, Wait
+from .triggers import OpenedOut
 
 #: In an entry's data, a time that equals the entry's own.
 AT_ONCE = True
@@ -103,15 +104,24 @@ def numbered(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def blank(saga: SagaRow, entries: Sequence[Entry]) -> tuple[SagaRow, list[StepRow]]:
-    """The rows before the first entry; `saga` gives id, graph and rollback."""
+    """The rows before the first entry; `saga` gives id, graph and rollback. Steps that a fan-out added later do not
+    matter before it: as if they had been passed over."""
     at = entries[0].at if entries else saga.updated_at
-    return SagaRow(saga.id, saga.graph, saga.rollback, SagaState.STARTED, 0, None, at), fresh_steps(saga.graph)
+    steps = fresh_steps(saga.graph)
+    for step, spec in zip(steps, saga.graph.steps, strict=True):
+        if spec.element_of >= 0:
+            step.status = StepStatus.SKIPPED
+    return SagaRow(saga.id, saga.graph, saga.rollback, SagaState.STARTED, 0, None, at), steps
 
 
-def apply_entry(row: SagaRow, steps: Sequence[StepRow], entry: Entry) -> None:
+def apply_entry(row: SagaRow, steps: list[StepRow], entry: Entry) -> None:
     """Do to the rows what the entry tells."""
     data = dict(entry.data or {})
-    for position, diff in data.pop("steps", {}).items():
+    changed = data.pop("steps", {})
+    if entry.kind == OpenedOut.kind and changed.get(str(entry.position), {}).get("opened"):
+        for place in row.graph.steps[entry.position or 0].joins:
+            steps[place] = StepRow(place)
+    for position, diff in changed.items():
         for name, value in diff.items():
             setattr(steps[int(position)], name, _typed(name, value, entry.at))
     for name, value in data.items():

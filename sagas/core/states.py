@@ -162,7 +162,7 @@ STEP_EDGES: dict[tuple[StepStatus, Cause], frozenset[StepStatus]] = {
     (_S.RUNNING, Cause.PASSED_OVER): frozenset({_S.SKIPPED}),
     (_S.RUNNING, Cause.GATE): frozenset({_S.PENDING, _S.WAITING, _S.CANCELLED}),
     (_S.RUNNING, Cause.WAITS): frozenset({_S.WAITING}),
-    (_S.RUNNING, Cause.ANSWERED): frozenset({_S.COMPLETED, _S.FAILED, _S.UNKNOWN}),
+    (_S.RUNNING, Cause.ANSWERED): frozenset({_S.COMPLETED, _S.UNKNOWN}),
     (_S.PENDING, Cause.GATE): frozenset({_S.WAITING, _S.COMPLETED}),
     (_S.PENDING, Cause.ANSWERED): frozenset({_S.COMPLETED}),
     (_S.PENDING, Cause.SKIP): frozenset({_S.SKIPPED, _S.COMPLETED}),

@@ -185,6 +185,8 @@ def _take(draft: Draft, trigger: t.Answer, *, undo: bool) -> None:
     if step.claimed:  # the handler still runs: nothing else of the step begins before its thread is gone
         step.stale_worker, step.stale_token = step.claim_worker, step.claim_token
         draft.release(trigger.position)
+        # A "no" while the handler may still do something is none.
+        step.doubt = step.doubt or not (undo or trigger.ok)
     _wait_no_more(draft, trigger.position)
     step.answer = trigger.digest
     note_error(step, trigger.code, trigger.message)

@@ -83,6 +83,7 @@ class Driver:
         desk = Desk(offer, offer.budget(), book or TokenBook()) if offer is not None else None
         decision = decide(self.saga, self.steps, trigger, self.now, desk)
         self.saga, self.steps = decision.saga, decision.steps
+        self.graph = decision.saga.graph  # a fan-out adds steps
         self.history += [entry for entry in (decision.entry, decision.note) if entry is not None]
         return decision
 

@@ -56,8 +56,10 @@ class Watch:
             self._note_doubt(trigger, steps, decision)
         if isinstance(trigger, t.WorkerLost):
             self._note_loss(trigger, steps)
-        for old, new in zip(steps, decision.steps, strict=True):
-            self._check_step(old, new, decision)
+        added = [StepRow(place) for place in range(len(steps), len(decision.steps))]
+        assert not added or isinstance(trigger, t.OpenedOut)
+        for old, new in zip([*steps, *added], decision.steps, strict=True):
+            self._check_step(old, new, decision, trigger)
         self._check_complete(decision)
 
     def again(self, trigger: t.Trigger, before: tuple[SagaRow, list[StepRow]], decision: Decision) -> None:
@@ -66,7 +68,9 @@ class Watch:
             assert decision.ignored
         if not isinstance(trigger, t.Look):
             assert (decision.saga, decision.steps) == before
-        assert decision.steps == before[1]
+        # A look also brings steps before their gates, and does what a time that has come meanwhile asks for.
+        timed = decision.entry is not None and decision.entry.kind == "timer"
+        assert decision.steps == before[1] or timed or any(step.waits for step in decision.steps)
 
     # -- the whole ----------------------------------------------------------------------------------------------
 
@@ -94,7 +98,8 @@ class Watch:
 
     def _check_derived(self, decision: Decision) -> None:
         holds = {step.hold for step in decision.steps if step.hold}
-        assert (decision.saga.attention in holds) if holds else decision.saga.attention == Hold.NONE
+        alone = "deadline" if decision.saga.overdue_at and decision.saga.state not in TERMINAL else Hold.NONE
+        assert (decision.saga.attention in holds) if holds else decision.saga.attention == alone
         assert (decision.saga.completed_at is None) == (decision.saga.state not in TERMINAL)
         if decision.saga.state in TERMINAL:
             assert not any(step.claimed for step in decision.steps)
@@ -141,9 +146,13 @@ class Watch:
         assert decision.claims == []
         for old, new in zip(steps, decision.steps, strict=True):
             if new != old:
-                assert new.hold is Hold.LATE_EFFECT
-                assert isinstance(trigger, t.Completed)
                 new = new.copy()
+                if new.hold is not old.hold:
+                    assert new.hold is Hold.LATE_EFFECT
+                    assert isinstance(trigger, t.Completed)
+                if old.answer and (old.stale_worker, old.stale_token) == (trigger.worker, trigger.token):
+                    # An answer was faster than its thread, which is gone now.
+                    new.stale_worker, new.stale_token = old.stale_worker, old.stale_token
                 new.hold = old.hold
                 assert new == old
 
@@ -151,18 +160,20 @@ class Watch:
         if decision.ignored or isinstance(trigger, t.ThreadEnded):
             return
         step = steps[trigger.position]
-        if step.status is StepStatus.RUNNING and isinstance(trigger, (t.InDoubt, t.Unrecorded)):
+        called = step.opened or not self._driver.graph.steps[step.position].checks
+        if step.status is StepStatus.RUNNING and called and isinstance(trigger, (t.InDoubt, t.Unrecorded)):
             self.doubtful.add((step.position, step.round))
 
     def _note_loss(self, trigger: t.WorkerLost, steps: Sequence[StepRow]) -> None:
         for step in steps:
             spec = self._driver.graph.steps[step.position]
-            if step.claim_worker == trigger.worker and step.status is StepStatus.RUNNING and not spec.atomic:
+            called = (step.opened or not spec.checks) and not spec.atomic
+            if step.claim_worker == trigger.worker and step.status is StepStatus.RUNNING and called:
                 self.doubtful.add((step.position, step.round))
 
     # -- one step -----------------------------------------------------------------------------------------------
 
-    def _check_step(self, old: StepRow, new: StepRow, decision: Decision) -> None:
+    def _check_step(self, old: StepRow, new: StepRow, decision: Decision, trigger: t.Trigger) -> None:
         key = (new.position, new.round)
         assert new.round in (old.round, old.round + 1)
         assert new.claimed == (new.claim_token is not None) == (new.claimed_at is not None)
@@ -172,8 +183,11 @@ class Watch:
         assert new.crashes <= MAX_CRASHES + (new.undo_attempt > 0)
         assert (new.status is StepStatus.COMPENSATION_FAILED) == (new.hold is Hold.DEBT)
         if old.status is not new.status:
-            self._check_edge(old, new)
+            if new.round == old.round:  # else undone, opened anew and claimed in one decision
+                self._check_edge(old, new)
             self._note_status(key, new)
+        if isinstance(trigger, t.Resolve):
+            self.doubtful.discard(key)  # a person has found out
         if key in self.doubtful:
             assert new.status not in SURE, "I10: doubt is never no"
         if new.claimed and new.claim_token != old.claim_token:

@@ -248,7 +248,7 @@ class Simulation:
         self.frozen.discard(worker)
         self.dead.add(worker)
 
-    def _operate(self, trigger: t.OperatorTrigger) -> None:
+    def _operate(self, trigger: t.OperatorTrigger | t.Signal) -> None:
         before = self.driver.snapshot()
         try:
             self.submit(trigger)
@@ -277,6 +277,8 @@ class Simulation:
     def _go_on(self) -> None:
         while self.threads:
             thread = self.threads[0]
+            if self._finish_thread(thread):
+                continue
             thread.begun = True
             self._effect(thread)
             if any(other is thread for other in self.threads):
@@ -287,6 +289,10 @@ class Simulation:
             due = [step.due_at for step in self.driver.steps if step.due_at is not None]
             self.driver.now = max([self.driver.now, wake, *(due and [min(due)])])
             self.submit(t.Look(sweep=True), ANNA, slots=2)
+
+    def _finish_thread(self, thread: Thread) -> bool:
+        """Whether the thread was ended in another way than by running its handler."""
+        return False
 
     def _is_over(self) -> bool:
         """Ended, or nothing is left but what a person must look at."""
