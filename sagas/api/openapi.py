@@ -109,7 +109,8 @@ class ApiSchema(AutoSchema):
 
     @property
     def _operation(self) -> _Operation:
-        if hasattr(self.view, "wish"):
-            text = f"{self.view.means} Needs `{self.view.needed}`."
-            return _Operation(f"sagas_{self.view.verb()}", text, (400, 404, 409, 415))
+        view: Any = self.view
+        if hasattr(view, "wish"):
+            text = f"{view.means} Needs `{view.needed}`."
+            return _Operation(f"sagas_{view.verb()}", text, (400, 404, 409, 415))
         return _OPERATIONS[self._asked]
