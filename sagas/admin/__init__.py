@@ -1,4 +1,4 @@
-"""The Django admin of sagas: a list, a read-only page, and two things to do: compensate and retry.
+"""The Django admin of sagas: a list, a read-only page, and what operators do to sagas and to their steps.
 
 It only parses, asks the engine and reports; no rule is here, and no row is written but the admin's own log.
 """

@@ -1,4 +1,4 @@
-"""Compensate and retry: a POST asks for the confirmation, its POST acts with one engine call per saga.
+"""Acting: a POST asks for the confirmation, its POST acts with one engine call per saga.
 
 Nothing happens on a GET. A confirmation carries the revision of every saga it showed: one that moved since is
 left alone.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -18,9 +19,13 @@ from django.utils.translation import gettext
 from ..core.errors import SagaError, SagaMovedError
 from ..engine.operate import MAX_ACTOR
 from ..models import Saga
-from .confirmation import MAX_SAGAS, Confirmation, ReasonForm, Wanted
+from ..store import get_store
+from . import cells
+from .confirmation import MAX_SAGAS, Confirmation, Wanted
+from .forms import ReasonForm
 from .report import Outcome, log, tell
-from .verbs import Prospect, Verb, prospects
+from .step_verbs import ASSIGN, RETRY_WITH, Aim, StepVerb, step_prospect
+from .verbs import Prospect, Verb, load, prospects
 
 if TYPE_CHECKING:
     from .saga import SagaAdmin
@@ -33,11 +38,48 @@ def respond(model_admin: SagaAdmin, request: HttpRequest, verb: Verb) -> HttpRes
     wanted = Wanted.read(request.POST)
     form = ReasonForm(request.POST if "confirmed" in request.POST else None)
     sagas = model_admin.for_list(model_admin.get_queryset(request).filter(pk__in=wanted.sagas))
-    seen = prospects(verb, list(sagas))
+    return _respond(model_admin, request, verb, wanted, prospects(verb, list(sagas)), form)
+
+
+def respond_for_step(model_admin: SagaAdmin, request: HttpRequest, verb: StepVerb) -> HttpResponse:
+    """The same for one step of one saga."""
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("admin:sagas_saga_changelist"))
+    wanted = Wanted.read(request.POST)
+    if wanted.step is None or len(wanted.sagas) != 1:
+        raise BadRequest("expected one field saga=<ULID>:<revision>, and the step's position as step=<number>")
+    saga = model_admin.get_queryset(request).filter(pk__in=wanted.sagas).first()
+    rows = None if saga is None else load([saga.pk]).get(saga.pk)
+    aim = Aim(verb, wanted.step, request.user).named(rows)
+    seen = [] if saga is None else [step_prospect(aim, saga, rows, get_store().clock())]
+    confirmed = "confirmed" in request.POST
+    form = verb.form(request.POST) if confirmed else verb.form(initial=_initial(aim, saga))
+    return _respond(model_admin, request, aim, wanted, seen, form)
+
+
+def _initial(aim: Aim, saga: Saga | None) -> dict[str, Any]:
+    """What the step has now, to be changed."""
+    step = None if saga is None else saga.steps.filter(position=aim.position).first()
+    if step is None:
+        return {}
+    if aim.verb is RETRY_WITH:
+        return {"input": cells.whole(step.input or {})}
+    return {"owner": step.owner, "next_try": step.due_at} if aim.verb is ASSIGN else {}
+
+
+def _respond(
+    model_admin: SagaAdmin,
+    request: HttpRequest,
+    verb: Verb | Aim,
+    wanted: Wanted,
+    seen: Sequence[Prospect],
+    form: ReasonForm,
+) -> HttpResponse:
     if not form.is_valid():
         return Confirmation(verb, wanted, seen, form).response(model_admin, request)
-    reason = form.cleaned_data["reason"]
-    outcome = act(verb, seen, wanted, reason=reason, actor=request.user.get_username()[:MAX_ACTOR])
+    typed = dict(form.cleaned_data)
+    reason = typed.pop("reason")
+    outcome = act(verb, seen, wanted, reason=reason, actor=request.user.get_username()[:MAX_ACTOR], **typed)
     log(request, verb, outcome, reason)
     tell(request, verb, outcome)
     return HttpResponseRedirect(wanted.way_back())
@@ -57,7 +99,7 @@ def ask_for_selected(
     return Confirmation(verb, wanted, seen, ReasonForm()).response(model_admin, request)
 
 
-def act(verb: Verb, seen: Sequence[Prospect], wanted: Wanted, *, reason: str, actor: str) -> Outcome:
+def act(verb: Verb | Aim, seen: Sequence[Prospect], wanted: Wanted, **options: Any) -> Outcome:
     """Do it to each saga that is still as it was when the operator looked."""
     outcome = Outcome(gone=len(wanted.sagas) - len(seen))
     for one in seen:
@@ -67,11 +109,11 @@ def act(verb: Verb, seen: Sequence[Prospect], wanted: Wanted, *, reason: str, ac
         elif one.refusal:
             outcome.refused.append((one.saga, one.refusal))
         else:
-            _act_on(verb, one.saga, outcome, reason=reason, actor=actor, expected_revision=expected)
+            _act_on(verb, one.saga, outcome, expected_revision=expected, **options)
     return outcome
 
 
-def _act_on(verb: Verb, saga: Saga, outcome: Outcome, **options: Any) -> None:
+def _act_on(verb: Verb | Aim, saga: Saga, outcome: Outcome, **options: Any) -> None:
     try:
         verb.act(saga, **options)
     except SagaMovedError:

@@ -84,9 +84,14 @@ def saga_link(saga: Saga) -> SafeString:
     return format_html('<a href="{}">{} <code>{}</code></a>', saga_url(saga), saga.name, saga.ulid)
 
 
+def whole(value: Any) -> str:
+    """A JSON value as indented text, to be edited."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
 def pretty(value: Any) -> str:
     """A JSON value as indented text, cut where a page would drown in it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    text = whole(value)
     if len(text) <= MAX_JSON:
         return text
     cut = gettext("… cut: the first %(shown)d of %(all)d characters") % {"shown": MAX_JSON, "all": len(text)}

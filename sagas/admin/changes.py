@@ -35,6 +35,10 @@ _SILENT = frozenset(
         "token",
         "undo",
         "steps",
+        "undo_started_at",
+        "opened",
+        "answer",
+        "ok",
     }
 )
 
@@ -85,8 +89,25 @@ def _error(value: Any) -> str:
     return gettext("error %(code)s") % {"code": value} if value else ""
 
 
+def _number(position: Any) -> str:
+    """Positions begin with 0, numbers with 1."""
+    return str(position + 1 if isinstance(position, int) else position)
+
+
 def _crashes(value: Any) -> str:
     return gettext("workers lost: %(count)s") % {"count": value} if value else ""
+
+
+def _waits(value: Any) -> str:
+    return words.wait_words(str(value)) if value else gettext("waits no longer")
+
+
+def _approved(value: Any) -> str:
+    return gettext("approved by %(names)s") % {"names": ", ".join(str(value).split("\n"))} if value else ""
+
+
+def _owner(value: Any) -> str:
+    return gettext("looked after by %(name)s") % {"name": value} if value else gettext("looked after by nobody")
 
 
 def _due(value: Any) -> str:
@@ -105,11 +126,17 @@ _OF_SAGA: dict[str, Callable[[Any], str]] = {
     "attention": _attention,
     "stale_since": lambda value: gettext("stale") if value else gettext("not stale any more"),
     "paused_at": lambda value: gettext("paused") if value else gettext("resumed"),
+    "deadline_at": lambda value: "",
+    "overdue_at": lambda value: gettext("deadline missed") if value else gettext("not overdue any more"),
+    "rewind_to": lambda value: "" if value is None else gettext("only to step %(number)s") % {"number": _number(value)},
     "error_code": _error,
 }
 _OF_STEP: dict[str, Callable[[Any], str]] = {
     "status": lambda value: words.status_words(str(value)),
+    "waits": _waits,
     "hold": _hold,
+    "approved_by": _approved,
+    "owner": _owner,
     "doubt": lambda value: gettext("in doubt") if value else gettext("not in doubt any more"),
     "due_at": _due,
     "round": lambda value: gettext("round %(round)s") % {"round": value},

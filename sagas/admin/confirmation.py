@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django import forms
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 
 from ..definitions.ids import id_text, parse_id
-from ..exceptions import MAX_MESSAGE
+from .forms import ReasonForm
+from .step_verbs import Aim
 from .verbs import Prospect, Verb
 
 if TYPE_CHECKING:
@@ -26,22 +25,7 @@ if TYPE_CHECKING:
 MAX_SAGAS = 100
 MAX_PLANS = 20
 _ITEM = re.compile(r"([0-9A-Za-z-]{26,36}):([0-9]{1,10})")
-
-
-class ReasonForm(forms.Form):
-    """Why it is done."""
-
-    reason = forms.CharField(
-        label=_("Reason"),
-        max_length=MAX_MESSAGE,
-        help_text=_("Stays in the saga's history, with your name."),
-        error_messages={"required": _("Say why: the reason stays in the saga's history.")},
-        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
-    )
-
-    def clean_reason(self) -> str:
-        """With one kind of line ends, whatever the browser sends."""
-        return str(self.cleaned_data["reason"]).replace("\r\n", "\n")
+_POSITION = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +36,8 @@ class Wanted:
     #: The list's query string.
     filters: str = ""
     from_page: bool = False
+    #: The position of the step that is meant.
+    step: int | None = None
 
     @classmethod
     def read(cls, post: QueryDict) -> Wanted:
@@ -65,7 +51,9 @@ class Wanted:
             if item is None or key is None:
                 raise BadRequest("expected saga=<ULID>:<revision>")
             sagas[key] = int(item[2])
-        return cls(sagas, post.get("filters", ""), post.get("origin") == "page")
+        step = post.get("step", "")
+        position = int(step) if _POSITION.fullmatch(step) else None
+        return cls(sagas, post.get("filters", ""), post.get("origin") == "page", position)
 
     def way_back(self) -> str:
         """The saga's page, or the list as it was filtered."""
@@ -79,7 +67,7 @@ class Wanted:
 class Confirmation:
     """One page that asks."""
 
-    verb: Verb
+    verb: Verb | Aim
     wanted: Wanted
     seen: Sequence[Prospect]
     form: ReasonForm

@@ -19,6 +19,7 @@ from ..store import get_store
 from . import cells, words
 from .changes import sentences
 from .progress import progress
+from .step_verbs import StepVerb, possible
 from .steps import step_views
 from .verbs import Prospect, Verb, load, prospect
 
@@ -45,7 +46,9 @@ class Choice:
     url: str
 
 
-def context(request: HttpRequest, saga: Saga, verbs: Iterable[Verb], site: AdminSite) -> dict[str, Any]:
+def context(
+    request: HttpRequest, saga: Saga, verbs: Iterable[Verb], step_verbs: Sequence[StepVerb], site: AdminSite
+) -> dict[str, Any]:
     """What the template shows."""
     rows = load([saga.pk]).get(saga.pk)
     now = get_store().clock()
@@ -58,9 +61,10 @@ def context(request: HttpRequest, saga: Saga, verbs: Iterable[Verb], site: Admin
         "attention": words.hold_words(saga.attention) if saga.attention else "",
         "attention_sentence": words.hold_sentence(saga.attention),
         "attention_steps": [step for step in steps if saga.attention and step.hold == saga.attention],
-        "facts": _facts(request, saga, site),
+        "facts": _facts(request, saga, [step.name for step in steps], site),
         "context_json": cells.pretty(saga.context),
-        "steps": step_views(steps, rows[0].graph if rows else None),
+        "steps": step_views(steps, rows[0].graph if rows else None, possible(step_verbs, request.user, rows, now)),
+        "revision": rows[0].revision if rows else saga.revision,
         "entries": entries,
         "older": older,
         "time_zone": timezone.get_current_timezone_name(),
@@ -90,7 +94,7 @@ def _entry(entry: HistoryEntry, names: Sequence[str]) -> EntryView:
     return EntryView(entry, cells.moment(entry.at), words.kind_words(entry.kind), changes)
 
 
-def _facts(request: HttpRequest, saga: Saga, site: AdminSite) -> list[tuple[str, object]]:
+def _facts(request: HttpRequest, saga: Saga, names: Sequence[str], site: AdminSite) -> list[tuple[str, object]]:
     """Name and value of what is known beside the state."""
     facts: list[tuple[str, object]] = [
         (gettext("Version"), saga.version),
@@ -99,7 +103,10 @@ def _facts(request: HttpRequest, saga: Saga, site: AdminSite) -> list[tuple[str,
         (gettext("Started"), cells.moment(saga.created_at)),
         (gettext("Updated"), cells.moment(saga.updated_at)),
         (gettext("Ended"), saga.completed_at and cells.moment(saga.completed_at)),
+        (gettext("Paused"), saga.paused_at and cells.moment(saga.paused_at)),
         (gettext("Deadline"), saga.deadline_at and cells.moment(saga.deadline_at)),
+        (gettext("Deadline missed"), saga.overdue_at and cells.moment(saga.overdue_at)),
+        (gettext("Rolling back to"), _name_at(saga.rewind_to, names)),
         (gettext("Idempotency key"), saga.idempotency_key),
         (gettext("Request id"), saga.request_id),
         (gettext("Tags"), ", ".join(map(str, saga.tags)) if isinstance(saga.tags, list) else saga.tags),
@@ -109,6 +116,12 @@ def _facts(request: HttpRequest, saga: Saga, site: AdminSite) -> list[tuple[str,
         (gettext("UUID"), str(saga.pk)),
     ]
     return [(name, value) for name, value in facts if value not in ("", None, 0)]
+
+
+def _name_at(position: int | None, names: Sequence[str]) -> str:
+    if position is None:
+        return ""
+    return names[position] if position < len(names) else str(position)
 
 
 def _subject(request: HttpRequest, saga: Saga, site: AdminSite) -> SafeString | str:

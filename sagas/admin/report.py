@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 
 from ..models import Saga
 from .cells import saga_link
+from .step_verbs import Aim
 from .verbs import Verb
 
 #: Sagas named in one message.
@@ -32,14 +33,14 @@ class Outcome:
     gone: int = 0
 
 
-def log(request: HttpRequest, verb: Verb, outcome: Outcome, reason: str) -> None:
+def log(request: HttpRequest, verb: Verb | Aim, outcome: Outcome, reason: str) -> None:
     """One line per saga in the admin's log; the saga's own history is the engine's."""
     if outcome.done:
         note = f"{verb.label}: {reason}"
         LogEntry.objects.log_actions(request.user.pk, outcome.done, CHANGE, note)  # type: ignore[arg-type]
 
 
-def tell(request: HttpRequest, verb: Verb, outcome: Outcome) -> None:
+def tell(request: HttpRequest, verb: Verb | Aim, outcome: Outcome) -> None:
     """Say what was done and what was not, and why."""
     if outcome.done:
         messages.success(request, _with_links(verb.told(len(outcome.done)), outcome.done))

@@ -1,4 +1,4 @@
-"""`SagaAdmin`: the list of sagas, a saga's page, and the way to compensate and retry."""
+"""`SagaAdmin`: the list of sagas, a saga's page, and the ways to act on sagas and steps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
-from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -24,7 +23,8 @@ from .filters import AttentionFilter, NameFilter, StaleFilter, StateFilter
 from .paging import CappedChangeList
 from .progress import light_steps, progress
 from .readonly import ReadOnlyAdmin
-from .verbs import COMPENSATE, RETRY, VERBS, Verb
+from .step_verbs import STEP_VERBS, StepVerb
+from .verbs import CANCEL, COMPENSATE, PAUSE, RESUME, RETRY, VERBS, Verb
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
@@ -42,7 +42,7 @@ class SagaChangeList(CappedChangeList):
 class SagaAdmin(ReadOnlyAdmin):
     """Sagas, for operators."""
 
-    actions = ("compensate_selected", "retry_selected")
+    actions = ("compensate_selected", "cancel_selected", "retry_selected", "pause_selected", "resume_selected")
     allowed_lookups = frozenset({"state", "name", "attention", "stale"})
     list_columns = (
         "id",
@@ -77,13 +77,17 @@ class SagaAdmin(ReadOnlyAdmin):
         """To see sagas and to retry them."""
         return self._may(request, RETRY, obj)
 
-    def _may(self, request: HttpRequest, verb: Verb, obj: Model | None = None) -> bool:
-        codename = get_permission_codename(verb.name, self.opts)
-        return self.has_view_permission(request, obj) and request.user.has_perm(f"{self.opts.app_label}.{codename}")
+    def has_cancel_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """To see sagas and to cancel them."""
+        return self._may(request, CANCEL, obj)
 
-    def permitted(self, request: HttpRequest) -> list[Verb]:
-        """What the user may do to sagas at all."""
-        return [verb for verb in VERBS.values() if self._may(request, verb)]
+    def has_pause_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """To see sagas, to pause them and to let them go on."""
+        return self._may(request, PAUSE, obj)
+
+    def _may(self, request: HttpRequest, verb: Verb | StepVerb, obj: Model | None = None) -> bool:
+        needed = f"{self.opts.app_label}.{verb.codename}"
+        return self.has_view_permission(request, obj) and request.user.has_perm(needed)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """A capped list with links by ULID."""
@@ -157,7 +161,9 @@ class SagaAdmin(ReadOnlyAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         """Beside what the admin puts there: the saga, its steps and history, and what may be done."""
-        context |= page.context(request, obj, self.permitted(request), self.admin_site)
+        verbs = [verb for verb in VERBS.values() if self._may(request, verb)]
+        step_verbs = [verb for verb in STEP_VERBS.values() if self._may(request, verb)]
+        context |= page.context(request, obj, verbs, step_verbs, self.admin_site)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def history_view(
@@ -169,20 +175,23 @@ class SagaAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """A view per verb, before the admin's own catch-all."""
+        verbs: list[Verb | StepVerb] = [*VERBS.values(), *STEP_VERBS.values()]
         own = [
             path(
                 f"{verb.name}/",
                 self.admin_site.admin_view(partial(self.act_view, verb=verb)),
                 name=f"sagas_saga_{verb.name}",
             )
-            for verb in VERBS.values()
+            for verb in verbs
         ]
         return [*own, *super().get_urls()]
 
-    def act_view(self, request: HttpRequest, verb: Verb) -> HttpResponse:
+    def act_view(self, request: HttpRequest, verb: Verb | StepVerb) -> HttpResponse:
         """Ask for confirmation, or act. Only a POST does either."""
         if not self._may(request, verb):
             raise PermissionDenied
+        if isinstance(verb, StepVerb):
+            return acting.respond_for_step(self, request, verb)
         return acting.respond(self, request, verb)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -196,6 +205,21 @@ class SagaAdmin(ReadOnlyAdmin):
     def compensate_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
         """Show what would be undone, and ask."""
         return acting.ask_for_selected(self, request, COMPENSATE, queryset)
+
+    @admin.action(permissions=["cancel"], description=_("Cancel selected sagas …"))
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
+        """Show what would be undone, and ask."""
+        return acting.ask_for_selected(self, request, CANCEL, queryset)
+
+    @admin.action(permissions=["pause"], description=_("Pause selected sagas …"))
+    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
+        """Ask."""
+        return acting.ask_for_selected(self, request, PAUSE, queryset)
+
+    @admin.action(permissions=["pause"], description=_("Resume selected sagas …"))
+    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
+        """Ask."""
+        return acting.ask_for_selected(self, request, RESUME, queryset)
 
     @admin.action(permissions=["retry"], description=_("Retry selected sagas …"))
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:

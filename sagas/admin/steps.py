@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
-from ..core.graph import Graph, StepSpec
+from ..core.graph import ATTENTION, FAIL, RETRY, Graph, StepSpec
+from ..core.states import Hold, Wait
 from ..models import Step
 from . import cells, words
+from .step_verbs import StepVerb
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +40,30 @@ class StepView:
     times: list[tuple[str, SafeString | str]]
     #: Name and JSON.
     payloads: list[tuple[str, str]]
+    #: What can be done to it now: the verb and its address.
+    acts: list[tuple[StepVerb, str]]
 
 
-def step_views(steps: Sequence[Step], graph: Graph | None) -> list[StepView]:
-    """In the written order. Without a graph the policies are left out."""
-    return [_view(step, _spec(graph, step)) for step in steps]
+def step_views(steps: Sequence[Step], graph: Graph | None, verbs: Mapping[int, Sequence[StepVerb]]) -> list[StepView]:
+    """In the written order. Without a graph the policies are left out. `verbs`: what is possible, by position."""
+    return [_view(step, _spec(graph, step), verbs.get(step.position, ())) for step in steps]
 
 
 def _spec(graph: Graph | None, step: Step) -> StepSpec | None:
     return graph.steps[step.position] if graph is not None and step.position < len(graph.steps) else None
 
 
-def _view(step: Step, spec: StepSpec | None) -> StepView:
+def _view(step: Step, spec: StepSpec | None, verbs: Sequence[StepVerb]) -> StepView:
     return StepView(
         step,
         number=step.position + 1,
         badge=words.status_badge(step),
         no_compensation=spec.no_compensation if spec else "",
         attempts=list(_attempts(step, spec)),
-        notes=list(_notes(step)),
+        notes=[*_waits(step, spec), *_notes(step)],
         times=[(name, cells.moment(at)) for name, at in _times(step) if at is not None],
         payloads=[(name, cells.pretty(value)) for name, value in _payloads(step) if value],
+        acts=[(verb, reverse(f"admin:sagas_saga_{verb.name}")) for verb in verbs],
     )
 
 
@@ -77,12 +86,50 @@ def _count(attempt: int, spent: int, most: int | None) -> str:
     }
 
 
+def _waits(step: Step, spec: StepSpec | None) -> Iterator[SafeString | str]:
+    """For whom or what it waits, until when, and who has had their say."""
+    if step.waits:
+        yield _awaited(step, spec)
+        if step.due_at is not None:
+            text = gettext("until") if step.waits == Wait.TIMER else _IN_VAIN.get(spec.on_timeout if spec else FAIL, "")
+            yield format_html("{} {}", text, cells.ago(step.due_at))
+    elif step.hold == Hold.APPROVAL and spec is not None:
+        people = gettext("undoing needs approval: %(count)d of %(needed)d")
+        given = len(step.approved_by.splitlines())
+        yield _by_approvers(people % {"count": given, "needed": spec.approve_undo}, spec)
+    if step.approved_by:
+        yield gettext("approved by %(names)s") % {"names": ", ".join(step.approved_by.splitlines())}
+    if step.owner:
+        yield gettext("looked after by %(name)s") % {"name": step.owner}
+
+
+def _awaited(step: Step, spec: StepSpec | None) -> str:
+    text = words.wait_words(step.waits)
+    if step.waits == Wait.SIGNAL and spec is not None:
+        return f"{text} {spec.wait_for}"
+    return _by_approvers(text, spec) if step.waits == Wait.APPROVAL and spec is not None else text
+
+
+def _by_approvers(text: str, spec: StepSpec) -> str:
+    return (
+        gettext("%(what)s (by %(approvers)s)") % {"what": text, "approvers": spec.approvers} if spec.approvers else text
+    )
+
+
+#: What a wait in vain means.
+_IN_VAIN: dict[str, StrOrPromise] = {
+    FAIL: gettext_lazy("fails"),
+    RETRY: gettext_lazy("is tried again"),
+    ATTENTION: gettext_lazy("needs attention"),
+}
+
+
 def _notes(step: Step) -> Iterator[SafeString | str]:
     if step.hold:
         yield cells.badge("bad", words.hold_words(step.hold))
     if step.doubt:
         yield gettext("in doubt: it may have had an effect")
-    if step.due_at is not None:
+    if step.due_at is not None and not step.waits:
         due = gettext("due") if step.due_at <= timezone.now() else gettext("next attempt")
         yield format_html("{} {}", due, cells.ago(step.due_at))
     if step.claimed_at is not None:

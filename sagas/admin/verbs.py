@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from ..core import triggers as t
 from ..core.claims import is_undo
 from ..core.decide import Decision, decide
 from ..core.errors import SagaError
 from ..core.plan import CompensationPlan, compensation_plan
 from ..core.rows import SagaRow, StepRow
-from ..core.triggers import Compensate, Retry
+from ..core.states import SagaState
 from ..engine import operate
 from ..models import Saga
 from ..store import get_store
@@ -34,6 +36,9 @@ logger = logging.getLogger(__name__)
 ODD = (LookupError, TypeError, ValueError)
 Rows = tuple[SagaRow, list[StepRow]]
 
+#: How the engine begins a refusal; the page says it in its own words.
+_CANNOT = re.compile(r"^cannot [a-z_ ]{1,40}: ")
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:
@@ -43,50 +48,90 @@ class Verb:
     label: StrOrPromise
     #: What it does, in one sentence.
     meaning: StrOrPromise
-    trigger: type[Compensate] | type[Retry]
+    trigger: type[t.OperatorTrigger]
     #: The engine's use case.
     act: Callable[..., Saga]
-    #: "Compensate 3 sagas", and "3 sagas are being compensated".
-    asked: Callable[[int], str]
-    told: Callable[[int], str]
+    #: "Compensate 3 sagas", and "3 sagas are being compensated"; lazy, by %(count)d.
+    ask: Any
+    tell: Any
+    #: The last part of the permission's name, where it is not the verb's.
+    permission: str = ""
+    #: A saga's page says why it is not possible; of the others it only has no button.
+    explained: bool = False
 
+    @property
+    def codename(self) -> str:
+        """Of the permission that it takes."""
+        return f"{self.permission or self.name}_saga"
 
-def _asked_compensate(count: int) -> str:
-    return ngettext("Compensate %(count)d saga", "Compensate %(count)d sagas", count) % {"count": count}
+    def asked(self, count: int) -> str:
+        """As the button of a confirmation says it."""
+        return str(self.ask % {"count": count})
 
-
-def _told_compensate(count: int) -> str:
-    told = ngettext("%(count)d saga is being compensated", "%(count)d sagas are being compensated", count)
-    return told % {"count": count}
-
-
-def _asked_retry(count: int) -> str:
-    return ngettext("Retry %(count)d saga", "Retry %(count)d sagas", count) % {"count": count}
-
-
-def _told_retry(count: int) -> str:
-    return ngettext("%(count)d saga is being retried", "%(count)d sagas are being retried", count) % {"count": count}
+    def told(self, count: int) -> str:
+        """As the message after it says it."""
+        return str(self.tell % {"count": count})
 
 
 COMPENSATE = Verb(
     "compensate",
     _("Compensate"),
     _("Stops the saga and undoes what it has done, step by step in reverse order. It can not be taken back."),
-    Compensate,
+    t.Compensate,
     operate.compensate,
-    _asked_compensate,
-    _told_compensate,
+    ngettext_lazy("Compensate %(count)d saga", "Compensate %(count)d sagas", "count"),
+    ngettext_lazy("%(count)d saga is being compensated", "%(count)d sagas are being compensated", "count"),
+    explained=True,
 )
 RETRY = Verb(
     "retry",
     _("Retry"),
     _("Runs what is stuck now, with a fresh budget of attempts."),
-    Retry,
+    t.Retry,
     operate.retry,
-    _asked_retry,
-    _told_retry,
+    ngettext_lazy("Retry %(count)d saga", "Retry %(count)d sagas", "count"),
+    ngettext_lazy("%(count)d saga is being retried", "%(count)d sagas are being retried", "count"),
+    explained=True,
 )
-VERBS = {verb.name: verb for verb in (COMPENSATE, RETRY)}
+CANCEL = Verb(
+    "cancel",
+    _("Cancel"),
+    _("Undoes what the saga has done because it is not wanted any more. It can not be taken back."),
+    t.Cancel,
+    operate.cancel,
+    ngettext_lazy("Cancel %(count)d saga", "Cancel %(count)d sagas", "count"),
+    ngettext_lazy("%(count)d saga is cancelled", "%(count)d sagas are cancelled", "count"),
+)
+PAUSE = Verb(
+    "pause",
+    _("Pause"),
+    _("Begins nothing more until somebody resumes it. What runs is finished and recorded."),
+    t.Pause,
+    operate.pause,
+    ngettext_lazy("Pause %(count)d saga", "Pause %(count)d sagas", "count"),
+    ngettext_lazy("%(count)d saga is paused", "%(count)d sagas are paused", "count"),
+)
+RESUME = Verb(
+    "resume",
+    _("Resume"),
+    _("Goes on after a pause."),
+    t.Resume,
+    operate.resume,
+    ngettext_lazy("Resume %(count)d saga", "Resume %(count)d sagas", "count"),
+    ngettext_lazy("%(count)d saga goes on", "%(count)d sagas go on", "count"),
+    permission="pause",
+)
+RUN_NOW = Verb(
+    "run_now",
+    _("Run now"),
+    _("Waits no longer for the time of a next attempt or of a timer. Budgets stay as they are."),
+    t.RunNow,
+    operate.run_now,
+    ngettext_lazy("Run %(count)d saga now", "Run %(count)d sagas now", "count"),
+    ngettext_lazy("%(count)d saga waits no longer", "%(count)d sagas wait no longer", "count"),
+    permission="pause",
+)
+VERBS = {verb.name: verb for verb in (COMPENSATE, CANCEL, RETRY, RUN_NOW, PAUSE, RESUME)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +142,12 @@ class Prospect:
     revision: int = 0
     #: Why it is not possible; empty when it is.
     refusal: str = ""
+    #: What would be undone, if anything.
     plan: CompensationPlan | None = None
     #: What runs again, in words.
     again: list[str] = field(default_factory=list)
+    #: What else changes at once, in words.
+    changes: list[str] = field(default_factory=list)
 
     @property
     def link(self) -> SafeString:
@@ -131,25 +179,46 @@ def prospects(verb: Verb, sagas: Sequence[Saga]) -> list[Prospect]:
 
 def prospect(verb: Verb, saga: Saga, rows: Rows | None, now: datetime) -> Prospect:
     """What a verb would do to one saga."""
+    return foresee(saga, rows, lambda row, steps: _prospect(verb, saga, row, steps, now))
+
+
+def foresee(saga: Saga, rows: Rows | None, look: Callable[[SagaRow, list[StepRow]], Prospect]) -> Prospect:
+    """What `look` sees; a saga that can not be read has nothing to look forward to."""
     if rows is not None:
         try:
-            return _prospect(verb, saga, rows, now)
+            return look(*rows)
         except ODD:
             logger.exception("saga %s can not be read", saga.ulid, extra={"action": "unreadable", "saga_id": saga.ulid})
     return Prospect(saga, refusal=gettext("the engine can not read this saga; see manage.py saga_check"))
 
 
-def _prospect(verb: Verb, saga: Saga, rows: Rows, now: datetime) -> Prospect:
-    row, steps = rows
-    try:
-        decision = decide(row, steps, verb.trigger(), now)
-    except SagaError as exc:
-        return Prospect(saga, row.revision, refusal=exc.message.removeprefix(f"cannot {verb.name} saga: "))
-    if not decision.moved:
-        return Prospect(saga, row.revision, refusal=decision.ignored or gettext("there is nothing to do"))
-    if verb is RETRY:
+def _prospect(verb: Verb, saga: Saga, row: SagaRow, steps: list[StepRow], now: datetime) -> Prospect:
+    decision = ask(row, steps, verb.trigger(), now)
+    if isinstance(decision, str):
+        return Prospect(saga, row.revision, refusal=decision)
+    if verb in (RETRY, RUN_NOW):
         return Prospect(saga, row.revision, again=_again(row, steps, decision))
-    return Prospect(saga, row.revision, plan=compensation_plan(row, steps))
+    return Prospect(saga, row.revision, plan=rollback_plan(row, steps, decision))
+
+
+def ask(row: SagaRow, steps: list[StepRow], trigger: t.OperatorTrigger, now: datetime) -> Decision | str:
+    """What the engine would decide, or why it would not."""
+    try:
+        decision = decide(row, steps, trigger, now)
+    except SagaError as exc:
+        return _CANNOT.sub("", exc.message)
+    if not decision.moved:
+        return decision.ignored or gettext("there is nothing to do")
+    return decision
+
+
+def rollback_plan(row: SagaRow, steps: Sequence[StepRow], decision: Decision) -> CompensationPlan | None:
+    """What is undone when a rollback begins with it, or goes on after it."""
+    after = decision.saga.state
+    if row.state is SagaState.COMPENSATING and after is SagaState.COMPENSATING:
+        return compensation_plan(decision.saga, decision.steps)
+    begins = row.state is not after and after in (SagaState.COMPENSATING, SagaState.COMPENSATED)
+    return compensation_plan(row, steps) if begins and row.state is not SagaState.COMPENSATING else None
 
 
 def _again(row: SagaRow, before: Sequence[StepRow], decision: Decision) -> list[str]:
@@ -158,7 +227,7 @@ def _again(row: SagaRow, before: Sequence[StepRow], decision: Decision) -> list[
 
 def _run_again(row: SagaRow, before: StepRow, after: StepRow) -> str:
     spec = row.graph.steps[after.position]
-    handler = spec.compensation if is_undo(after) else spec.action
+    handler = (spec.compensation if is_undo(after) else spec.action) or gettext("no action")
     if before.status is not after.status:
         change = {"before": words.status_words(before.status), "after": words.status_words(after.status)}
         what = gettext("%(before)s → %(after)s") % change

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..core.states import Hold, SagaState, StepStatus
+from ..core.states import Hold, SagaState, StepStatus, Wait
 from ..models import Saga, Step
 from ..models.saga import SAGA_STATES
 from ..models.step import STEP_STATUSES
@@ -53,6 +53,12 @@ HOLD_WORDS: dict[str, StrOrPromise] = {
     Hold.UNRECORDED: _("result not recorded"),
     Hold.DEBT: _("undo failed"),
     Hold.LATE_EFFECT: _("late effect"),
+    Hold.AT_MOST_ONCE: _("not run twice"),
+    Hold.NO_RETURN: _("no way back"),
+    Hold.APPROVAL: _("needs approval"),
+    Hold.OVERDUE: _("waits in vain"),
+    # Of a saga, not of a step.
+    "deadline": _("deadline missed"),
 }
 
 #: What happened, and what to do about it.
@@ -77,6 +83,24 @@ HOLD_SENTENCES: dict[str, StrOrPromise] = {
         "An attempt reported an effect after its step had been settled as undone or without effect. Nothing "
         "undoes that effect by itself: check it by hand."
     ),
+    Hold.AT_MOST_ONCE: _(
+        "The step may run once only, and nobody knows whether it did. Find out, then resolve it, or retry if a second "
+        "run does no harm."
+    ),
+    Hold.NO_RETURN: _(
+        "The step failed behind the point of no return, where nothing can be undone. Mend the cause and retry, skip "
+        "it, or resolve it."
+    ),
+    Hold.APPROVAL: _("Somebody must approve before it goes on."),
+    Hold.OVERDUE: _("What the step waits for did not come in time. Retry waits once more; skip goes on without it."),
+    "deadline": _("The saga was not done by its deadline. It goes on; retry takes the note away."),
+}
+
+_WAIT_WORDS: dict[str, StrOrPromise] = {
+    Wait.ANSWER: _("waits for an answer to its token"),
+    Wait.SIGNAL: _("waits for the signal"),
+    Wait.TIMER: _("waits for its time"),
+    Wait.APPROVAL: _("waits for approval"),
 }
 
 KIND_WORDS: dict[str, StrOrPromise] = {
@@ -95,6 +119,25 @@ KIND_WORDS: dict[str, StrOrPromise] = {
     "flagged_stale": _("flagged as stale"),
     "compensate": _("compensate requested"),
     "retry": _("retry requested"),
+    "checked": _("condition holds"),
+    "passed_over": _("condition does not hold"),
+    "waits": _("waits for an answer"),
+    "answered": _("answered"),
+    "answer": _("answer"),
+    "signalled": _("signal received"),
+    "absent": _("surely never happened"),
+    "timer": _("a time has come"),
+    "cancel": _("cancel requested"),
+    "pause": _("pause requested"),
+    "resume": _("resume requested"),
+    "run_now": _("run now requested"),
+    "edit": _("retry with another input requested"),
+    "skip": _("skip requested"),
+    "approve": _("approved"),
+    "deny": _("denied"),
+    "resolve": _("resolved"),
+    "rewind": _("roll back to this step requested"),
+    "assign": _("assigned"),
 }
 
 
@@ -116,6 +159,11 @@ def status_words(status: str) -> str:
 def state_words(state: str) -> str:
     """A saga's state, for reading."""
     return str(_STATE_WORDS.get(state, state))
+
+
+def wait_words(wait: str) -> str:
+    """What a step waits for."""
+    return str(_WAIT_WORDS.get(wait, wait))
 
 
 def hold_words(hold: str) -> str:

@@ -12,11 +12,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.generics import GenericAPIView
 from rest_framework.pagination import BasePagination
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..models import Saga
 from . import request_id as request_ids
-from .authentication import authentication_classes
+from .authentication import authentication_classes, name_of
 from .errors import internal_error, response_for
 from .formats import Negotiation, Parser, Renderer
 from .installed import has_openapi
@@ -38,7 +40,7 @@ class ApiView(GenericAPIView[Any]):
     """A view of the API. A host that needs its own rates or permissions gives them to `as_view`."""
 
     authentication_classes = authentication_classes()
-    permission_classes = (IsKnown,)
+    permission_classes: tuple[type[BasePermission], ...] = (IsKnown,)
     throttle_classes = (ScopeThrottle,)
     parser_classes = (Parser,)
     renderer_classes = (Renderer,)
@@ -76,6 +78,14 @@ class ApiView(GenericAPIView[Any]):
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         """Never the host's."""
         return self._answer_to
+
+    def log(self, message: str, action: str, saga: Saga) -> None:
+        """One line for what was done, with who asked for it."""
+        user = self.request.user
+        actor = name_of(user) if user is not None and user.is_authenticated else ""
+        logger.info(
+            message, extra={"action": action, "saga_id": saga.ulid, "actor": actor, "request_id": self.request_id}
+        )
 
     def _answer_to(self, exc: Exception, context: dict[str, Any]) -> Response:
         response = response_for(exc)

@@ -14,7 +14,10 @@ from rest_framework.response import Response
 
 from ..core.states import SagaState
 from ..exceptions import (
+    AnswerRefusedError,
+    BadTokenError,
     DuplicateSagaError,
+    NotAllowedToApproveError,
     PayloadError,
     SagaError,
     SagaMovedError,
@@ -30,7 +33,10 @@ RETRY_AFTER = 5
 
 _STATUS: Mapping[type[SagaError], int] = {
     PayloadError: status.HTTP_400_BAD_REQUEST,
+    BadTokenError: status.HTTP_403_FORBIDDEN,
+    NotAllowedToApproveError: status.HTTP_403_FORBIDDEN,
     SagaNotFoundError: status.HTTP_404_NOT_FOUND,
+    AnswerRefusedError: status.HTTP_409_CONFLICT,
     SagaMovedError: status.HTTP_409_CONFLICT,
     TransitionNotAllowedError: status.HTTP_409_CONFLICT,
     DuplicateSagaError: status.HTTP_422_UNPROCESSABLE_ENTITY,

@@ -74,11 +74,23 @@ class Parser(BaseParser):
     ) -> Any:
         """Read `request.body`, which Django holds to DATA_UPLOAD_MAX_MEMORY_SIZE."""
         request: Request = (parser_context or {})["request"]
-        limit = body_limit()
+        limit = self.limit()
         _check_size(int(request.META.get("CONTENT_LENGTH") or 0), limit)
         body: bytes = request.body
         _check_size(len(body), limit)
         return read_json(body)
+
+    def limit(self) -> int:
+        """The largest body in bytes."""
+        return body_limit()
+
+
+class AnswerParser(Parser):
+    """For strangers with a token: room for an output, and no more."""
+
+    def limit(self) -> int:
+        """The largest body in bytes."""
+        return _ESCAPED * app_settings().MAX_OUTPUT + _AROUND
 
 
 def body_limit() -> int:

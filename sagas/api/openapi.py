@@ -10,7 +10,7 @@ from drf_spectacular import authentication
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
-from . import serializers
+from . import serializers, wishes
 from .request_id import HEADER
 
 _HEADER: Final = "header"
@@ -24,6 +24,7 @@ _KEY = OpenApiParameter(
 )
 _ALWAYS = (401, 403, 429, 503)
 _START = ("SagaListView", "POST")
+_ANSWER = ("AnswerView", "POST")
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,11 @@ _OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         (400, 415, 422),
     ),
     ("SagaView", "GET"): _Operation("sagas_get", "One saga with its steps.", (404,)),
-    ("CompensateView", "POST"): _Operation(
-        "sagas_compensate",
-        "Roll a saga back. 409 when it has moved, or when its state does not allow it.",
-        (400, 404, 409, 415),
-    ),
-    ("RetryView", "POST"): _Operation(
-        "sagas_retry",
-        "Run now, with a fresh budget, what is stuck. 409 when the saga has moved, or when nothing is.",
+    _ANSWER: _Operation(
+        "sagas_answer",
+        "The work behind a waiting step is done (`output`), or surely is not (`error`). The signed token is all the "
+        "authority: 403 when it is none of ours. 200 for the same answer again; 409 when it comes too late, or "
+        "contradicts an earlier one.",
         (400, 404, 409, 415),
     ),
 }
@@ -84,23 +82,35 @@ class ApiSchema(AutoSchema):
 
     def get_request_serializer(self) -> Any:
         """What is sent."""
-        return serializers.StartSerializer if "{id}" not in self.path else serializers.OperateSerializer
+        # A view of a verb says so itself; its class can not be imported here: it would be a circle.
+        if wish := getattr(self.view, "wish", None):
+            return wish
+        return wishes.AnswerSerializer if self._asked == _ANSWER else serializers.StartSerializer
 
     def get_response_serializers(self) -> Any:
         """The one body, and the one shape of all errors."""
+        if self._asked == _ANSWER:
+            return {200: wishes.AnsweredSerializer} | self._errors(without=401)
         listed = self._asked == ("SagaListView", "GET")
         found: dict[int, Any] = {200: serializers.SagaSerializer(many=listed)}
         if self._asked == _START:
             found[201] = serializers.SagaSerializer
-        errors = sorted({*_ALWAYS, *self._operation.errors})
-        return found | dict.fromkeys(errors, serializers.ErrorSerializer)
+        return found | self._errors()
+
+    def _errors(self, *, without: int = 0) -> dict[int, Any]:
+        errors = sorted({*_ALWAYS, *self._operation.errors} - {without})
+        return dict.fromkeys(errors, serializers.ErrorSerializer)
 
     @property
     def _asked(self) -> tuple[str, str]:
         # A host may have made a class of its own from ours.
         names = (base.__name__ for base in type(self.view).__mro__)
-        return next((name, self.method) for name in names if (name, self.method) in _OPERATIONS)
+        return next(((name, self.method) for name in names if (name, self.method) in _OPERATIONS), ("", self.method))
 
     @property
     def _operation(self) -> _Operation:
+        view: Any = self.view
+        if hasattr(view, "wish"):
+            text = f"{view.means} Needs `{view.needed}`."
+            return _Operation(f"sagas_{view.verb()}", text, (400, 404, 409, 415))
         return _OPERATIONS[self._asked]

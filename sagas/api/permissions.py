@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 VIEW = "sagas.view_saga"
 COMPENSATE = "sagas.compensate_saga"
 RETRY = "sagas.retry_saga"
+CANCEL = "sagas.cancel_saga"
+#: Pause, resume, run now.
+PAUSE = "sagas.pause_saga"
+#: Retry with another input, skip, roll back to a step.
+STEER = "sagas.steer_saga"
+#: Approve and deny. A step's own `approvers` are asked for beside it.
+APPROVE = "sagas.approve_saga"
+#: Resolve and assign.
+RESOLVE = "sagas.resolve_saga"
+SIGNAL = "sagas.signal_saga"
 
 
 class IsKnown(permissions.IsAuthenticated):
@@ -33,6 +43,10 @@ class IsKnown(permissions.IsAuthenticated):
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Whether the user may use the API at all."""
         return bool(super().has_permission(request, view) and name_of(request.user))
+
+
+class HasToken(permissions.AllowAny):
+    """Anybody may come: the engine asks for the token, which is all the authority there is."""
 
 
 def visible_to(user: Any) -> QuerySet[Saga]:

@@ -7,12 +7,15 @@ revision its saga had in the same statement; a saga that was read at another one
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from django.db.models import F, Prefetch, QuerySet, prefetch_related_objects
+from rest_framework.exceptions import NotFound
 
 from ..conf import app_settings
+from ..definitions.ids import parse_id
 from ..models import Saga, Step
+from .permissions import visible_to
 
 SAGA_COLUMNS = (
     "name",
@@ -21,6 +24,8 @@ SAGA_COLUMNS = (
     "revision",
     "attention",
     "stale_since",
+    "paused_at",
+    "deadline_at",
     "context",
     "created_at",
     "updated_at",
@@ -34,7 +39,14 @@ STEP_COLUMNS = (
     "input",
     "output",
     "status",
+    "round",
     "attempt",
+    "doubt",
+    "hold",
+    "waits",
+    "due_at",
+    "approved_by",
+    "owner",
     "error_code",
     "error_message",
     "executed_at",
@@ -62,6 +74,15 @@ def bodies(sagas: Iterable[Saga]) -> list[Saga]:
         shown |= {saga.pk: saga for saga in moved}
     _attach_steps([saga for saga in shown.values() if not hasattr(saga, "shown_steps")])
     return list(shown.values())
+
+
+def find(user: Any, text: str) -> Saga:
+    """The saga of that id, if it exists for the user. Raises `NotFound`."""
+    key = parse_id(text)
+    saga = None if key is None else narrow(visible_to(user)).filter(pk=key).first()
+    if saga is None:
+        raise NotFound("there is no such saga, or it is not yours to see")
+    return saga
 
 
 def body(saga: Saga) -> Saga:

@@ -12,6 +12,7 @@ from ..exceptions import MAX_MESSAGE
 from ..models import Saga, Step
 from ..models.saga import SAGA_STATES
 from ..models.step import STEP_STATUSES
+from . import reading
 
 #: Unknown fields of a request that are named in the answer.
 _NAMED = 10
@@ -55,7 +56,14 @@ class StepSerializer(serializers.Serializer[Step]):
     input = serializers.JSONField(read_only=True, allow_null=True, help_text="null until the step is ready")
     output = serializers.JSONField(read_only=True, allow_null=True)
     status = serializers.ChoiceField(choices=STEP_STATUSES, read_only=True)
+    round = serializers.IntegerField(read_only=True, help_text="+1 when the step is opened anew, with new keys")
     attempt = serializers.IntegerField(read_only=True)
+    in_doubt = serializers.BooleanField(source="doubt", read_only=True, help_text="it may have had an effect")
+    waits = serializers.SerializerMethodField(help_text="answer, signal, timer or approval; null while it does not")
+    due_at = Time(allow_null=True, help_text="the end of its wait, or its next attempt")
+    hold = serializers.SerializerMethodField(help_text="why a person must look at it; null when nobody must")
+    approved_by = serializers.SerializerMethodField()
+    owner = serializers.SerializerMethodField(help_text="who looks after its debt; null when nobody does")
     error = serializers.SerializerMethodField()
     executed_at = Time(allow_null=True)
     compensated_at = Time(allow_null=True)
@@ -65,6 +73,22 @@ class StepSerializer(serializers.Serializer[Step]):
         if not step.error_code:
             return None
         return {"code": step.error_code, "message": step.error_message}
+
+    def get_waits(self, step: Step) -> str | None:
+        """The word."""
+        return step.waits or None
+
+    def get_hold(self, step: Step) -> str | None:
+        """The word."""
+        return step.hold or None
+
+    def get_approved_by(self, step: Step) -> list[str]:
+        """Their names."""
+        return step.approved_by.splitlines()
+
+    def get_owner(self, step: Step) -> str | None:
+        """Their name."""
+        return step.owner or None
 
 
 class SagaSerializer(serializers.Serializer[Saga]):
@@ -77,6 +101,8 @@ class SagaSerializer(serializers.Serializer[Saga]):
     revision = serializers.IntegerField(read_only=True, help_text="+1 with each transition")
     attention = serializers.SerializerMethodField(help_text="why a person must look; null when nobody must")
     stale_since = Time(allow_null=True)
+    paused_at = Time(allow_null=True)
+    deadline_at = Time(allow_null=True)
     context = JSONObject(read_only=True)  # type: ignore[assignment]  # a field's name, not its attribute
     created_at = Time()
     updated_at = Time()
@@ -128,12 +154,24 @@ class StartSerializer(RequestSerializer):
 
 
 class OperateSerializer(RequestSerializer):
-    """`POST /sagas/{id}/compensate/` and `…/retry/`."""
+    """`POST /sagas/{id}/compensate/` and its like."""
 
     reason = Text(max_length=MAX_MESSAGE, help_text="kept in the saga's history")
     expected_revision = Revision(
         required=False, min_value=1, help_text="the revision you looked at: 409 when the saga has moved since"
     )
+
+
+def checked(serializer: RequestSerializer) -> dict[str, Any]:
+    """What was sent, if it is usable. Raises `ValidationError`."""
+    serializer.is_valid(raise_exception=True)
+    found: dict[str, Any] = serializer.validated_data
+    return found
+
+
+def shown(saga: Saga) -> Any:
+    """The body."""
+    return SagaSerializer(reading.body(saga)).data
 
 
 class ErrorDetailSerializer(serializers.Serializer[None]):

@@ -1,6 +1,7 @@
 """Rates, for hosts that set them: `REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["sagas.start"] = "60/min"`.
 
-Scopes: `sagas.read`, `sagas.start`, `sagas.operate`. Without a rate nothing is counted, no cache is asked.
+Scopes: `sagas.read`, `sagas.start`, `sagas.operate`, `sagas.answer` (counted per address: who answers is no
+user). Without a rate nothing is counted, no cache is asked.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from rest_framework.throttling import ScopedRateThrottle
 READ = "sagas.read"
 START = "sagas.start"
 OPERATE = "sagas.operate"
+ANSWER = "sagas.answer"
 
 
 class ScopeThrottle(ScopedRateThrottle):

@@ -11,13 +11,16 @@ app_name = "sagas-api"
 
 def _patterns() -> list[URLPattern]:
     require_api_packages()
-    from . import views
+    from . import answering, operating, views
 
     return [
         path("sagas/", views.SagaListView.as_view(), name="saga-list"),
+        path("sagas/answers/", answering.AnswerView.as_view(), name="answers"),
         path("sagas/<str:id>/", views.SagaView.as_view(), name="saga-detail"),
-        path("sagas/<str:id>/compensate/", views.CompensateView.as_view(), name="saga-compensate"),
-        path("sagas/<str:id>/retry/", views.RetryView.as_view(), name="saga-retry"),
+        *(
+            path(f"sagas/<str:id>/{view.address}/", view.as_view(), name=f"saga-{view.address}")
+            for view in operating.VIEWS
+        ),
         *_schema_patterns(),
         # Below sagas/ even a wrong address is answered in the API's own form.
         re_path(r"^sagas/.+/$", views.UnknownView.as_view(), name="unknown"),

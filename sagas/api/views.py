@@ -1,8 +1,7 @@
-"""The views: parse, ask the engine once, answer. No rule is here."""
+"""The list, one saga, and the start of new ones: parse, ask the engine once, answer. No rule is here."""
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,16 +12,15 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..definitions.ids import parse_id
 from ..models import Saga
 from . import reading
 from .authentication import name_of
-from .base import ApiView, logger
+from .base import ApiView
 from .filters import DjangoFilterBackend, SagaFilter
 from .pagination import SagaPagination
-from .permissions import COMPENSATE, RETRY, require, startable, visible_to
-from .serializers import OperateSerializer, RequestSerializer, SagaSerializer, StartSerializer
-from .throttling import OPERATE, READ, START
+from .permissions import startable, visible_to
+from .serializers import SagaSerializer, StartSerializer, checked, shown
+from .throttling import READ, START
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
@@ -53,7 +51,7 @@ class SagaListView(ApiView):
 
     def post(self, request: Request) -> Response:
         """Start one: 201, or 200 when the idempotency key has started it before."""
-        wish = _checked(StartSerializer(data=request.data))
+        wish = checked(StartSerializer(data=request.data))
         definition = startable(request.user, wish["name"])
         saga = Saga.objects.start(
             definition,
@@ -62,9 +60,9 @@ class SagaListView(ApiView):
             idempotency_key=_idempotency_key(request),
             request_id=self.request_id,
         )
-        _log("saga started over REST", "rest_start", saga, self)
+        self.log("saga started over REST", "rest_start", saga)
         code = status.HTTP_201_CREATED if saga.was_created else status.HTTP_200_OK
-        return Response(_shown(saga), status=code, headers={"Location": _address(request, saga)})
+        return Response(shown(saga), status=code, headers={"Location": _address(request, saga)})
 
 
 class SagaView(ApiView):
@@ -75,50 +73,7 @@ class SagaView(ApiView):
 
     def get(self, request: Request, **kwargs: Any) -> Response:
         """The body."""
-        return Response(_shown(_visible(request, kwargs["id"])))
-
-
-class OperateView(ApiView):
-    """Base of what is asked for in a person's name."""
-
-    queryset = Saga.objects.none()
-    serializer_class = SagaSerializer
-    throttle_scope = OPERATE
-    #: The permission that it takes.
-    needed = ""
-
-    def operate(self, saga: Saga, **wish: Any) -> Saga:
-        """Ask the engine."""
-        raise NotImplementedError
-
-    def post(self, request: Request, **kwargs: Any) -> Response:
-        """The body as it is after it; 409 when the saga moved or does not allow it."""
-        saga = _visible(request, kwargs["id"])
-        require(request.user, self.needed)
-        wish = _checked(OperateSerializer(data=request.data))
-        changed = self.operate(saga, actor=name_of(request.user), **wish)
-        _log("saga operated over REST", f"rest_{self.needed.partition('.')[2]}", changed, self)
-        return Response(_shown(changed))
-
-
-class CompensateView(OperateView):
-    """Roll a saga back."""
-
-    needed = COMPENSATE
-
-    def operate(self, saga: Saga, **wish: Any) -> Saga:
-        """See `Saga.compensate`."""
-        return saga.compensate(**wish)
-
-
-class RetryView(OperateView):
-    """Run now, with a fresh budget, what is stuck in a saga."""
-
-    needed = RETRY
-
-    def operate(self, saga: Saga, **wish: Any) -> Saga:
-        """See `Saga.retry`."""
-        return saga.retry(**wish)
+        return Response(shown(reading.find(request.user, kwargs["id"])))
 
 
 class UnknownView(ApiView):
@@ -132,24 +87,6 @@ class UnknownView(ApiView):
         raise NotFound
 
 
-def _checked(serializer: RequestSerializer) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    found: dict[str, Any] = serializer.validated_data
-    return found
-
-
-def _visible(request: Request, text: str) -> Saga:
-    key = parse_id(text)
-    saga = None if key is None else reading.narrow(visible_to(request.user)).filter(pk=key).first()
-    if saga is None:
-        raise NotFound("there is no such saga, or it is not yours to see")
-    return saga
-
-
-def _shown(saga: Saga) -> Any:
-    return SagaSerializer(reading.body(saga)).data
-
-
 def _idempotency_key(request: Request) -> str | None:
     given: str | None = request.headers.get(IDEMPOTENCY_KEY)
     if given is not None and not (given.isascii() and given.isprintable() and given.strip()):
@@ -161,8 +98,3 @@ def _address(request: Request, saga: Saga) -> str:
     """In the namespace under which the host has included the API."""
     namespace = request.resolver_match.namespace if request.resolver_match else "sagas-api"
     return reverse(f"{namespace}:saga-detail", kwargs={"id": saga.ulid})
-
-
-def _log(message: str, action: str, saga: Saga, view: ApiView) -> None:
-    extra = {"action": action, "saga_id": saga.ulid, "actor": name_of(view.request.user)}
-    logger.log(logging.INFO, message, extra={**extra, "request_id": view.request_id})

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from ..conf import app_settings
+from ..conf import LONGEST, app_settings
 from ..core import triggers as t
 from ..core.errors import PayloadError, TransitionNotAllowedError
 from ..core.graph import StepSpec
 from ..core.payload import object_text, to_text
 from ..exceptions import NotAllowedToApproveError
 from ..models import Saga
+from ..store import get_store
 from ..store.base import Payload
-from .operate import apply_trigger, clean, clean_actor, clean_reason, load
+from .operate import MAX_ACTOR, apply_trigger, clean, clean_actor, clean_reason, load
 
 _NOTHING = object()
 
@@ -118,11 +119,19 @@ def assign(  # noqa: PLR0913
 ) -> Saga:
     """See `Saga.assign`."""
     position, _ = find(saga, step)
-    if next_try is not None and (not isinstance(next_try, datetime) or next_try.tzinfo is None):
-        raise PayloadError(f"next_try: expected an aware datetime or None, got {next_try!r:.80}")
-    whom = clean(owner, what="owner", limit=150)
-    trigger = t.Assign(clean_actor(actor), clean_reason(reason), expected_revision, position, whom, next_try)
+    whom, at = clean(owner, what="owner", limit=MAX_ACTOR), None if next_try is None else _in_utc(next_try)
+    trigger = t.Assign(clean_actor(actor), clean_reason(reason), expected_revision, position, whom, at)
     return apply_trigger(saga, trigger)
+
+
+def _in_utc(at: object) -> datetime:
+    """A time that every database can store, and that can be read again in any time zone."""
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        raise PayloadError(f"next_try: expected an aware datetime or None, got {at!r:.80}")
+    now = get_store().clock()
+    if not now - LONGEST < at < now + LONGEST:
+        raise PayloadError(f"next_try: expected a time within {LONGEST.days} days of now, got {at.isoformat()}")
+    return at.astimezone(UTC)
 
 
 def find(saga: Saga | UUID, step: str) -> tuple[int, StepSpec]:
@@ -149,10 +158,19 @@ def _approver(spec: StepSpec, user: Any, actor: str) -> str:
     """Who approves. With a `user` the step's `approvers` are asked for; code without one is trusted."""
     if user is None:
         return clean_actor(actor)
-    wanted = spec.approvers
-    if wanted and not (user.has_perm(wanted) or user.groups.filter(name=wanted).exists()):
+    if not may_approve(spec, user):
         raise NotAllowedToApproveError(
-            f"step {spec.name!r} is to be approved by somebody with the permission, or in the group, {wanted!r}",
+            f"step {spec.name!r} is to be approved by somebody with the permission, or in the group, "
+            f"{spec.approvers!r}",
             step=spec.name,
         )
     return clean_actor(user.get_username())
+
+
+def may_approve(spec: StepSpec, user: Any) -> bool:
+    """Whether the user is one of the step's `approvers`: has that permission, or is in that group."""
+    wanted = spec.approvers
+    # Not every project's users have groups.
+    groups = getattr(user, "groups", None)
+    in_group = user.is_active and groups is not None and groups.filter(name=wanted).exists()
+    return not wanted or bool(in_group or user.has_perm(wanted))

@@ -194,6 +194,12 @@ class Saga(SagaOperations):
         permissions = [
             ("compensate_saga", "Can compensate sagas"),
             ("retry_saga", "Can retry sagas"),
+            ("cancel_saga", "Can cancel sagas"),
+            ("pause_saga", "Can pause, resume and hurry sagas"),
+            ("steer_saga", "Can skip steps, run them with other input, and roll back to them"),
+            ("approve_saga", "Can approve and deny steps"),
+            ("resolve_saga", "Can resolve and assign what sagas are stuck with"),
+            ("signal_saga", "Can send signals to sagas"),
         ]
         # No index names a column that changes with each step: updates stay on their page (HOT).
         indexes = [

@@ -12,7 +12,8 @@ from sagas import StepContext, action, compensation, parallel, step
 from sagas.core.claims import Claim, Offer
 from sagas.core.retry import RetryPolicy
 from sagas.core.states import SagaState
-from sagas.core.triggers import Completed, InDoubt, Look, NoHandler, Rejected, Unrecorded, WorkerLost
+from sagas.core.triggers import Completed, InDoubt, Look, NoHandler, Rejected, Unrecorded, Waits, WorkerLost
+from sagas.definitions.tokens import make_token
 from sagas.models import Saga
 from sagas.store import get_store
 from sagas.store.base import Payload, Submission
@@ -187,6 +188,66 @@ def late_effect(**options: Any) -> Saga:
     return fresh(saga)
 
 
+def one_step(name: str, **options: Any) -> list[Any]:
+    """A done step, the step that is meant, and one behind it."""
+    simple = {"action": "admin_tests.do", "compensation": "admin_tests.undo"}
+    return [
+        step("first", **simple),
+        step(name, **({} if "wait_for" in options else simple), **options),
+        step("last", **simple),
+    ]
+
+
+def awaiting_answer(**options: Any) -> Saga:
+    """`ship` has returned `Pending`: it waits for the answer to its token."""
+    saga = start(**{"steps": one_step("ship", wait_timeout=3600)} | options)
+    advance(saga, 1)
+    (claim,) = claims(saga)
+    submit(saga, Waits(claim.position, WORKER, claim.token))
+    return fresh(saga)
+
+
+def awaiting_signal(**options: Any) -> Saga:
+    """`payment` waits for the signal `paid`."""
+    saga = start(**{"steps": one_step("payment", wait_for="paid")} | options)
+    advance(saga, 1)
+    return fresh(saga)
+
+
+def awaiting_time(**options: Any) -> Saga:
+    """`remind` is to begin in an hour."""
+    saga = start(**{"steps": one_step("remind", delay=3600)} | options)
+    advance(saga, 1)
+    return fresh(saga)
+
+
+def awaiting_approval(**options: Any) -> Saga:
+    """`charge` is to be approved; options beside `approvers` are the saga's."""
+    saga = start(steps=one_step("charge", approval=True, approvers=options.pop("approvers", "")), **options)
+    advance(saga, 1)
+    return fresh(saga)
+
+
+def awaiting_undo(**options: Any) -> Saga:
+    """A rollback has come to `charge`, of whose undoing `people` must approve."""
+    people, approvers = options.pop("people", 1), options.pop("approvers", "")
+    saga = start(steps=one_step("charge", approve_compensation=people, approvers=approvers), **options)
+    advance(saga, 2)
+    saga.compensate(reason="the customer called")
+    return fresh(saga)
+
+
+def paused(**options: Any) -> Saga:
+    saga = started(**options)
+    return saga.pause(reason="stock-taking", actor="ines")
+
+
+def token(saga: Saga, name: str = "ship", *, undo: bool = False) -> str:
+    """What the current attempt's handler got as `ctx.token`."""
+    row = saga.steps.get(name=name)
+    return make_token(saga.pk, name, row.round, undo=undo, attempt=row.undo_attempt if undo else row.attempt)
+
+
 PLIGHTS = {
     made.__name__: made
     for made in (
@@ -202,6 +263,12 @@ PLIGHTS = {
         unrecorded,
         crashed,
         late_effect,
+        awaiting_answer,
+        awaiting_signal,
+        awaiting_time,
+        awaiting_approval,
+        awaiting_undo,
+        paused,
     )
 }
 

@@ -11,15 +11,26 @@ from rest_framework.authtoken.models import Token
 
 URL = "/api/sagas/"
 
+#: What acts on sagas, all of it.
+ACTING = (
+    "compensate_saga", "retry_saga", "cancel_saga", "pause_saga", "steer_saga", "approve_saga", "resolve_saga",
+    "signal_saga",
+)  # fmt: skip
 #: Permissions by role; the boss is a superuser.
 ROLES: dict[str, tuple[str, ...]] = {
     "owner": (),
     "other": (),
-    "acting_owner": ("compensate_saga", "retry_saga"),
+    "acting_owner": ACTING,
     "viewer": ("view_saga",),
     "compensator": ("view_saga", "compensate_saga"),
     "retrier": ("view_saga", "retry_saga"),
-    "blind": ("compensate_saga", "retry_saga"),
+    "canceller": ("view_saga", "cancel_saga"),
+    "pauser": ("view_saga", "pause_saga"),
+    "steerer": ("view_saga", "steer_saga"),
+    "approver": ("view_saga", "approve_saga"),
+    "resolver": ("view_saga", "resolve_saga"),
+    "signaller": ("view_saga", "signal_saga"),
+    "blind": ACTING,
     "boss": (),
 }
 

@@ -43,7 +43,7 @@ def test_policy__is_set_in_this_package(name: str, policy: str) -> None:
     assert setter.__module__.startswith("sagas.api.")
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", [name for name in VIEWS if name != "answers"])
 def test_policy__strangers_are_asked_who_they_are(name: str) -> None:
     names = [cls.__name__ for cls in VIEWS[name].authentication_classes]
 

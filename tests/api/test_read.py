@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from sagas.api import reading
-from sagas.core.states import SagaState, StepStatus
+from sagas.core.states import Hold, SagaState, StepStatus, Wait
 from sagas.models import Saga, Step
 from tests.api.people import URL, Caller, error_of, names
 
@@ -24,14 +24,31 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
     saga = started()
     first, second = saga.steps.all()
     saga.steps.filter(pk=first.pk).update(
-        status=StepStatus.COMPENSATED, output=[1], attempt=2, executed_at=AT, compensated_at=AT
+        status=StepStatus.COMPENSATED,
+        output=[1],
+        attempt=2,
+        executed_at=AT,
+        compensated_at=AT,
+        approved_by="ann\nbob",
     )
-    saga.steps.filter(pk=second.pk).update(status=StepStatus.FAILED, error_code="sold_out", error_message="no more")
+    saga.steps.filter(pk=second.pk).update(
+        status=StepStatus.FAILED,
+        error_code="sold_out",
+        error_message="no more",
+        round=2,
+        doubt=True,
+        waits=Wait.APPROVAL,
+        hold=Hold.APPROVAL,
+        due_at=AT,
+        owner="ines",
+    )
     Saga.objects.update(
         state=SagaState.COMPENSATED,
         revision=9,
         attention="debt",
         stale_since=AT,
+        paused_at=AT,
+        deadline_at=AT,
         created_at=AT,
         updated_at=AT,
         completed_at=AT,
@@ -49,6 +66,8 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
         "revision": 9,
         "attention": "debt",
         "stale_since": at,
+        "paused_at": at,
+        "deadline_at": at,
         "context": {"sku": "MUG"},
         "created_at": at,
         "updated_at": at,
@@ -62,7 +81,14 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
                 "input": {"number": 1},
                 "output": [1],
                 "status": "compensated",
+                "round": 1,
                 "attempt": 2,
+                "in_doubt": False,
+                "waits": None,
+                "due_at": None,
+                "hold": None,
+                "approved_by": ["ann", "bob"],
+                "owner": None,
                 "error": None,
                 "executed_at": at,
                 "compensated_at": at,
@@ -75,7 +101,14 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
                 "input": {},
                 "output": None,
                 "status": "failed",
+                "round": 2,
                 "attempt": 0,
+                "in_doubt": True,
+                "waits": "approval",
+                "due_at": at,
+                "hold": "approval",
+                "approved_by": [],
+                "owner": "ines",
                 "error": {"code": "sold_out", "message": "no more"},
                 "executed_at": None,
                 "compensated_at": None,

@@ -13,6 +13,10 @@ from rest_framework.views import APIView
 from tests.api.people import Caller
 
 SCHEMA = "/api/schema/"
+VERBS = (
+    "compensate", "retry", "cancel", "pause", "resume", "run-now", "retry-with", "skip", "approve", "deny", "resolve",
+    "roll-back-to", "assign", "signal",
+)  # fmt: skip
 
 
 class HostView(APIView):
@@ -35,8 +39,8 @@ def test_command__has_nothing_to_warn_of(tmp_path: Path) -> None:
     assert ours == {
         "/api/sagas/": {"get", "post"},
         "/api/sagas/{id}/": {"get"},
-        "/api/sagas/{id}/compensate/": {"post"},
-        "/api/sagas/{id}/retry/": {"post"},
+        "/api/sagas/answers/": {"post"},
+        **{f"/api/sagas/{{id}}/{verb}/": {"post"} for verb in VERBS},
     }
 
 
@@ -60,6 +64,36 @@ def test_schema__documents_errors_and_headers(owner: Caller) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("verb", "fields", "needed"),
+    [
+        ("pause", {"reason"}, "sagas.pause_saga"),
+        ("retry-with", {"reason", "step", "input"}, "sagas.steer_saga"),
+        ("approve", {"reason", "step", "expected_revision"}, "sagas.approve_saga"),
+        ("resolve", {"reason", "step", "done"}, "sagas.resolve_saga"),
+        ("signal", {"name"}, "sagas.signal_saga"),
+    ],
+)
+def test_schema__says_what_a_verb_takes(owner: Caller, verb: str, fields: set[str], needed: str) -> None:
+    described = owner.get(SCHEMA).json()
+    post = described["paths"][f"/api/sagas/{{id}}/{verb}/"]["post"]
+
+    name = post["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert set(described["components"]["schemas"][name]["required"]) == fields
+    assert needed in post["description"]
+    assert post["operationId"] == f"sagas_{verb.replace('-', '_')}"
+    assert set(post["responses"]) == {"200", "400", "401", "403", "404", "409", "415", "429", "503"}
+
+
+@pytest.mark.django_db
+def test_schema__answers_need_no_login(owner: Caller) -> None:
+    post = owner.get(SCHEMA).json()["paths"]["/api/sagas/answers/"]["post"]
+
+    assert post.get("security", [{}]) in ([], [{}])
+    assert set(post["responses"]) == {"200", "400", "403", "404", "409", "415", "429", "503"}
+
+
+@pytest.mark.django_db
 @pytest.mark.urls("tests.api.test_schema")
 def test_schema__is_of_this_api_alone_wherever_it_lives(owner: Caller) -> None:
     paths = owner.get("/backend/schema/").json()["paths"]
@@ -67,8 +101,8 @@ def test_schema__is_of_this_api_alone_wherever_it_lives(owner: Caller) -> None:
     assert set(paths) == {
         "/backend/sagas/",
         "/backend/sagas/{id}/",
-        "/backend/sagas/{id}/compensate/",
-        "/backend/sagas/{id}/retry/",
+        "/backend/sagas/answers/",
+        *(f"/backend/sagas/{{id}}/{verb}/" for verb in VERBS),
     }
 
 

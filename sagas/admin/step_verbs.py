@@ -1,0 +1,234 @@
+"""What can be done to one step of a saga, and what it would do. As with sagas, the engine's `decide` is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ..core import triggers as t
+from ..core.plan import CompensationPlan, compensation_plan
+from ..core.rows import SagaRow, StepRow
+from ..core.states import SagaState
+from ..engine import steer
+from ..models import Saga
+from . import forms
+from .changes import sentences
+from .verbs import ODD, Prospect, Rows, ask, foresee, rollback_plan
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+@dataclass(frozen=True, slots=True)
+class StepVerb:
+    """One thing an operator can do to a step."""
+
+    name: str
+    label: StrOrPromise
+    #: What it does, in one sentence.
+    meaning: StrOrPromise
+    trigger: type[t.StepTrigger]
+    #: The engine's use case.
+    act: Callable[..., Saga]
+    #: "Skip %(step)s", and "%(step)s is skipped".
+    ask: StrOrPromise
+    tell: StrOrPromise
+    #: The permission's codename.
+    codename: str
+    form: type[forms.ReasonForm] = forms.ReasonForm
+    #: A decision that only the step's `approvers` may take.
+    approval: bool = False
+
+
+RETRY_WITH = StepVerb(
+    "retry_with",
+    _("Retry with input"),
+    _("Runs the step with another input, under a new idempotency key."),
+    t.Edit,
+    steer.edit,
+    _("Run %(step)s with this input"),
+    _("%(step)s has another input"),
+    "steer_saga",
+    forms.RetryWithForm,
+)
+SKIP = StepVerb(
+    "skip",
+    _("Skip"),
+    _(
+        "Goes on without the step. What may have happened counts as done, and a rollback undoes it. While the saga is "
+        "rolled back: leaves the step as it is."
+    ),
+    t.Skip,
+    steer.skip,
+    _("Skip %(step)s"),
+    _("%(step)s is skipped"),
+    "steer_saga",
+    forms.SkipForm,
+)
+APPROVE = StepVerb(
+    "approve",
+    _("Approve"),
+    _("Lets the step run, or be undone, as it is shown here."),
+    t.Approve,
+    steer.approve,
+    _("Approve %(step)s"),
+    _("%(step)s is approved"),
+    "approve_saga",
+    approval=True,
+)
+DENY = StepVerb(
+    "deny",
+    _("Deny"),
+    _("Does not let the step run: it fails, and what was done before it is undone."),
+    t.Deny,
+    steer.deny,
+    _("Deny %(step)s"),
+    _("%(step)s is denied"),
+    "approve_saga",
+    approval=True,
+)
+RESOLVE = StepVerb(
+    "resolve",
+    _("Resolve"),
+    _("Records what you have found out or done by hand. The reason is kept as evidence."),
+    t.Resolve,
+    steer.resolve,
+    _("Resolve %(step)s"),
+    _("%(step)s is resolved"),
+    "resolve_saga",
+    forms.ResolveForm,
+)
+ROLL_BACK_TO = StepVerb(
+    "roll_back_to",
+    _("Roll back to here"),
+    _("Undoes the step and all that depends on it, then goes forward again from there, under new idempotency keys."),
+    t.Rewind,
+    steer.roll_back_to,
+    _("Roll back to %(step)s"),
+    _("the saga goes back to %(step)s"),
+    "steer_saga",
+)
+ASSIGN = StepVerb(
+    "assign",
+    _("Assign"),
+    _("Says who looks after the debt, and when its compensation is tried next."),
+    t.Assign,
+    steer.assign,
+    _("Assign the debt of %(step)s"),
+    _("the debt of %(step)s is assigned"),
+    "resolve_saga",
+    forms.AssignForm,
+)
+STEP_VERBS = {verb.name: verb for verb in (APPROVE, DENY, RETRY_WITH, SKIP, RESOLVE, ASSIGN, ROLL_BACK_TO)}
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A verb and the step that is meant, in one person's name."""
+
+    verb: StepVerb
+    position: int
+    user: Any
+    #: The step's name; empty where there is no such step.
+    step: str = ""
+
+    @property
+    def name(self) -> str:
+        """The verb's."""
+        return self.verb.name
+
+    @property
+    def label(self) -> str:
+        """With the step, for the admin's log."""
+        return f"{self.verb.label} ({self.step})"
+
+    @property
+    def meaning(self) -> StrOrPromise:
+        """The verb's."""
+        return self.verb.meaning
+
+    def asked(self, count: int) -> str:
+        """As the button of a confirmation says it."""
+        return str(self.verb.ask % {"step": self.step})
+
+    def told(self, count: int) -> str:
+        """As the message after it says it."""
+        return str(self.verb.tell % {"step": self.step})
+
+    def act(self, saga: Saga, **options: Any) -> Saga:
+        """Ask the engine."""
+        if self.verb.approval:
+            options["user"] = self.user
+        return self.verb.act(saga, self.step, **options)
+
+    def named(self, rows: Rows | None) -> Aim:
+        """With the step's name, if the saga has such a step."""
+        steps = rows[0].graph.steps if rows else ()
+        return replace(self, step=steps[self.position].name) if self.position < len(steps) else self
+
+
+def step_prospect(aim: Aim, saga: Saga, rows: Rows | None, now: datetime) -> Prospect:
+    """What it would do."""
+    return foresee(saga, rows, lambda row, steps: _prospect(aim, saga, row, steps, now))
+
+
+def _prospect(aim: Aim, saga: Saga, row: SagaRow, steps: list[StepRow], now: datetime) -> Prospect:
+    decision = ask(row, steps, _trigger(aim), now)
+    if isinstance(decision, str):
+        return Prospect(saga, row.revision, refusal=decision)
+    if not _is_approver(aim, row):
+        wanted = row.graph.steps[aim.position].approvers
+        text = gettext("somebody else must approve: with the permission, or in the group, %(wanted)s")
+        return Prospect(saga, row.revision, refusal=text % {"wanted": wanted})
+    names = [spec.name for spec in row.graph.steps]
+    told = sentences(decision.entry.data, names) if decision.entry and aim.verb is not RESOLVE else []
+    plan = _plan(aim, row, steps, now) or rollback_plan(row, steps, decision)
+    return Prospect(saga, row.revision, plan=plan, changes=[] if aim.verb is ROLL_BACK_TO else told)
+
+
+def _trigger(aim: Aim, **more: Any) -> t.StepTrigger:
+    return aim.verb.trigger(actor=str(aim.user.get_username()), position=aim.position, **more)
+
+
+def _is_approver(aim: Aim, row: SagaRow) -> bool:
+    return not aim.verb.approval or steer.may_approve(row.graph.steps[aim.position], aim.user)
+
+
+def _plan(aim: Aim, row: SagaRow, steps: list[StepRow], now: datetime) -> CompensationPlan | None:
+    if aim.verb is ROLL_BACK_TO:
+        return _within(compensation_plan(row, steps), row, row.graph.behind(aim.position))
+    if aim.verb is RESOLVE and row.state is SagaState.STARTED:
+        # It begins a rollback when the step turns out not to have happened.
+        never = ask(row, steps, _trigger(aim, done=False), now)
+        return None if isinstance(never, str) else rollback_plan(row, steps, never)
+    return None
+
+
+def _within(plan: CompensationPlan, row: SagaRow, scope: frozenset[int]) -> CompensationPlan:
+    """Of a plan, what is about some of the steps."""
+    names = {row.graph.steps[position].name for position in scope}
+    undo = tuple(one for one in plan.undo if one.step in names)
+    return replace(plan, undo=undo, keep=tuple(one for one in plan.keep if one.step in names))
+
+
+def possible(verbs: Sequence[StepVerb], user: Any, rows: Rows | None, now: datetime) -> dict[int, list[StepVerb]]:
+    """For each step, the verbs that the engine would not refuse now."""
+    if rows is None or not verbs:
+        return {}
+    try:
+        return {position: list(_for_step(verbs, user, rows, position, now)) for position in range(len(rows[1]))}
+    except ODD:
+        return {}
+
+
+def _for_step(verbs: Iterable[StepVerb], user: Any, rows: Rows, position: int, now: datetime) -> Iterable[StepVerb]:
+    row, steps = rows
+    for verb in verbs:
+        aim = Aim(verb, position, user)
+        if not isinstance(ask(row, steps, _trigger(aim), now), str) and _is_approver(aim, row):
+            yield verb
