@@ -26,6 +26,8 @@ GRAPHS = [
     Graph([gate("a", wait_for="paid", wait_timeout=5.0), spec("b", 0, wait_timeout=5.0, at_most_once=True)]),
     Graph([spec("a"), spec("b", 0, pivot=True), spec("c", 1)], Policy(serial_undo=True, on_deadline="attention")),
 ]
+#: Surely without an effect: a step in doubt is never recorded so.
+SURE = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
 ANSWERS = st.sampled_from(["yes", "no"])
 WORKERS = st.sampled_from([ANNA, BERT])
 TOKENS = st.integers(1, 3)
@@ -66,7 +68,7 @@ def _waits(draw: st.DrawFn, row: StepRow, graph: Graph) -> bool:
         row.hold = Hold.NONE
     if row.hold is Hold.OVERDUE and row.status is not StepStatus.WAITING:
         row.hold = Hold.NONE
-    if row.waits in GATES:
+    if row.waits in GATES or row.status in SURE:
         row.doubt = False
     return bool(row.waits)
 
