@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from . import triggers as t
 from .draft import Draft
 from .history import Entry
-from .readiness import failing, open_steps
+from .readiness import RECHECK_HELD, failing, open_steps
 from .rows import StepRow
 from .states import RESOLVED, Cause, Hold, SagaState, StepStatus
 
@@ -201,6 +201,18 @@ def handed_back(draft: Draft, trigger: t.HandedBack) -> str:
         return LATE
     draft.release(trigger.position)
     _reopen(draft, trigger.position, Cause.HANDED_BACK)
+    return APPLIED
+
+
+def no_code(draft: Draft, trigger: t.NoCode) -> str:
+    """A bad deploy must not roll back customers' orders: it waits, and is tried again now and then."""
+    if not current(draft, trigger):
+        return LATE
+    step = draft.release(trigger.position)
+    note_error(step, "no_code", trigger.message)
+    _reopen(draft, trigger.position, Cause.HANDED_BACK)
+    if step.status is StepStatus.PENDING:
+        step.hold, step.due_at = Hold.NO_HANDLER, draft.now + RECHECK_HELD
     return APPLIED
 
 

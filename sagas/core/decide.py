@@ -70,6 +70,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
     t.InDoubt: attempts.in_doubt,
     t.NoEffect: attempts.no_effect,
     t.HandedBack: attempts.handed_back,
+    t.NoCode: attempts.no_code,
     t.Unrecorded: attempts.unrecorded,
     t.ThreadEnded: attempts.thread_ended,
     t.WorkerLost: attempts.worker_lost,

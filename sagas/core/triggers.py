@@ -92,6 +92,14 @@ class HandedBack(AttemptTrigger):
 
 
 @dataclass(frozen=True, slots=True)
+class NoCode(AttemptTrigger):
+    """Before its action was called: today's code lacks a function that the step needs (its input, its condition)."""
+
+    kind: ClassVar[str] = "no_code"
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unrecorded(AttemptTrigger):
     """The result could not be written; it is recorded without its payload."""
 
@@ -312,9 +320,9 @@ class Assign(StepTrigger):
 
 #: All of them, for tests that must miss none.
 TRIGGERS: tuple[type, ...] = (
-    Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, Unrecorded, ThreadEnded, Checked, PassedOver,
-    OpenedOut, Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel, Pause,
-    Resume, RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
+    Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, NoCode, Unrecorded, ThreadEnded, Checked,
+    PassedOver, OpenedOut, Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel,
+    Pause, Resume, RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
 )  # fmt: skip
 
 Trigger = AttemptTrigger | Answer | Signal | Look | WorkerLost | NoHandler | FlagStale | OperatorTrigger

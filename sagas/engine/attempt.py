@@ -22,6 +22,7 @@ from ..definitions.registry import registry
 from ..exceptions import StoreError
 from ..store.base import Result, Store, Submission, Verdict
 from .before import CommitNow, ask_probe, check, prepare
+from .blueprint import MissingCodeError
 from .claimed import Attempt
 from .connections import left_open, nesting, open_now
 from .elements import join
@@ -67,6 +68,8 @@ def _prepare(attempt: Attempt, commit_now: CommitNow) -> Ended | None:
         if ending is not None:
             return Ended(ending)
         return None if prepare(attempt, commit_now) else Ended()
+    except MissingCodeError as exc:
+        return Ended(attempt.submission(t.NoCode, message=message_of(exc)))
     except Exception as exc:
         logger.exception("the input of a step could not be worked out", extra=attempt.extra)
         return Ended(attempt.submission(t.NoEffect, code="input_error", message=message_of(exc)))

@@ -17,7 +17,7 @@ from ..core.payload import to_text
 from ..definitions.context import StepContext
 from ..definitions.registry import registry
 from ..store.base import Payload, Result, Submission, Verdict
-from .blueprint import input_function, step_definition, work_out
+from .blueprint import code_of, work_out
 from .claimed import Attempt
 from .connections import left_open, open_now
 from .elements import open_out
@@ -50,11 +50,7 @@ def _holds(attempt: Attempt, context: Mapping[str, Any], outputs: Mapping[str, A
     text = attempt.spec.when
     if text != CODE:
         return not text or holds(text, context, outputs)
-    step = step_definition(attempt.saga_name, attempt.spec.name, context)
-    function = None if step is None else step.when
-    if function is None:
-        raise PayloadError(f"step {attempt.spec.name!r}: its condition was a function, and today's code has none")
-    return bool(function(context, outputs))
+    return bool(code_of(attempt.saga_name, attempt.spec.name, context, "when")(context, outputs))
 
 
 def _opens_at(attempt: Attempt, context: Mapping[str, Any], outputs: Mapping[str, Any]) -> datetime | None:
@@ -63,8 +59,7 @@ def _opens_at(attempt: Attempt, context: Mapping[str, Any], outputs: Mapping[str
         return None
     value: Any = context.get(text)
     if text == CODE:
-        step = step_definition(attempt.saga_name, attempt.spec.name, context)
-        value = None if step is None or step.until is None else step.until(context, outputs)
+        value = code_of(attempt.saga_name, attempt.spec.name, context, "until")(context, outputs)
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -89,9 +84,9 @@ def _input(attempt: Attempt) -> dict[int, str] | None:
     position = attempt.claim.position
     if attempt.claim.undo or attempt.texts.inputs.get(position) is not None:
         return None
-    function = input_function(attempt.saga_name, attempt.spec.name, attempt.context)
     text = "{}"
-    if function is not None:
+    if attempt.spec.computed:
+        function = code_of(attempt.saga_name, attempt.spec.name, attempt.context, "input")
         text = work_out(function, attempt.spec.name, attempt.context, attempt.outputs())
     attempt.texts.inputs[position] = text
     return {position: text}

@@ -114,10 +114,21 @@ def step_definition(saga_name: str, step_name: str, context: Mapping[str, Any]) 
     return None
 
 
-def input_function(saga_name: str, step_name: str, context: Mapping[str, Any]) -> InputFunction | None:
-    """The function that works out the step's input, as today's code has it; None when today's code has none."""
+class MissingCodeError(Exception):
+    """Today's code lacks a function that a step was started with."""
+
+
+def code_of(saga_name: str, step_name: str, context: Mapping[str, Any], word: str) -> Callable[..., Any]:
+    """The step's function for `word` (input, when …) as today's code has it. Raises `MissingCodeError`."""
     step = step_definition(saga_name, step_name, context)
-    return step.input if step is not None and callable(step.input) else None
+    found = None if step is None else getattr(step, word)
+    if not callable(found):
+        raise MissingCodeError(
+            f"expected {word} of step {step_name!r} as a function, as when the saga was started; today's code of "
+            f"{saga_name!r} has none"
+        )
+    function: Callable[..., Any] = found
+    return function
 
 
 def typed_context(saga_name: str) -> ContextModel | None:

@@ -13,15 +13,17 @@ from ..core.graph import CODE
 from ..core.payload import object_text
 from ..definitions.steps import StepDefinition
 from ..store.base import Payload, Submission
-from .blueprint import step_definition
+from .blueprint import code_of, step_definition
 from .claimed import Attempt
 
 
 def open_out(attempt: Attempt, context: Mapping[str, Any], outputs: Mapping[str, Any]) -> Submission:
     """One step per element takes this step's place. Raises `PayloadError` for what is no list, or too long."""
     step = step_definition(attempt.saga_name, attempt.spec.name, context)
-    items = _items(attempt, step, context, outputs)
+    items = _items(attempt, context, outputs)
     first = len(attempt.graph.steps)
+    if attempt.spec.computed:
+        code_of(attempt.saga_name, attempt.spec.name, context, "input")
     make = _input_maker(step)
     inputs = {}
     for number, item in enumerate(items):
@@ -30,16 +32,12 @@ def open_out(attempt: Attempt, context: Mapping[str, Any], outputs: Mapping[str,
     return attempt.submission(t.OpenedOut, Payload(inputs=inputs), count=len(items))
 
 
-def _items(
-    attempt: Attempt, step: StepDefinition | None, context: Mapping[str, Any], outputs: Mapping[str, Any]
-) -> Sequence[Any]:
+def _items(attempt: Attempt, context: Mapping[str, Any], outputs: Mapping[str, Any]) -> Sequence[Any]:
     spec = attempt.spec
     if spec.for_each != CODE:
         found: Any = value_of(spec.for_each, context, outputs)
-    elif step is not None and step.for_each is not None:
-        found = step.for_each(context, outputs)
     else:
-        raise PayloadError(f"step {spec.name!r}: its list came from a function, and today's code has none")
+        found = code_of(attempt.saga_name, spec.name, context, "for_each")(context, outputs)
     if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Sequence):
         raise PayloadError(f"step {spec.name!r}: expected for_each to give a list, got {type(found).__name__}")
     if len(found) > spec.max_items:

@@ -15,7 +15,7 @@ from ..definitions.context import Pending, ReadOnlyDict, StepContext
 from ..definitions.typed import check_changes
 from ..exceptions import MAX_CODE, MAX_MESSAGE, Rejected, Retryable
 from ..store.base import Payload, Submission
-from .blueprint import input_function, typed_context, work_out
+from .blueprint import code_of, typed_context, work_out
 from .claimed import Attempt
 
 logger = logging.getLogger("sagas.engine.attempt")
@@ -115,11 +115,11 @@ def _inputs_ahead(attempt: Attempt, payload: Payload) -> dict[int, str]:
         context = ReadOnlyDict({**context, **json.loads(payload.context)})
     for position in attempt.graph.dependents[here]:
         spec = attempt.graph.steps[position]
-        function = None if spec.checks else input_function(attempt.saga_name, spec.name, context)
         ready = all(outputs.get(needed) is not None for needed in spec.depends_on)
-        if function is None or not ready or attempt.texts.inputs.get(position) is not None:
+        if not spec.computed or spec.checks or not ready or attempt.texts.inputs.get(position) is not None:
             continue
         try:
+            function = code_of(attempt.saga_name, spec.name, context, "input")
             found[position] = work_out(
                 function, spec.name, context, attempt.outputs(position, {here: outputs[here] or ""})
             )

@@ -177,7 +177,7 @@ class Explorer:
             return step.status is StepStatus.COMPENSATING
         if isinstance(trigger, (t.Waits, t.Absent)):
             return type(trigger) in self.case.more
-        rare = isinstance(trigger, (t.HandedBack, t.Unrecorded)) or getattr(trigger, "thread_alive", False)
+        rare = isinstance(trigger, (t.HandedBack, t.Unrecorded, t.NoCode)) or getattr(trigger, "thread_alive", False)
         return self.case.flags or not self.case.more or not rare
 
     def _more(self, steps: list[StepRow]) -> Iterator[t.Trigger]:
@@ -204,6 +204,7 @@ def _endings(step: StepRow, token: int) -> Iterator[t.Trigger]:
     yield t.NoEffect(*at)
     yield t.HandedBack(*at)
     yield t.Unrecorded(*at)
+    yield t.NoCode(*at)
     yield t.Waits(*at)
     yield t.Waits(*at, timeout=timedelta(hours=1))
     yield t.Absent(*at)

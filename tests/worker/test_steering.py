@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sagas import Rejected, RetryPolicy, StepContext, parallel, step
+from sagas.definitions.registry import registry
 from sagas.exceptions import PayloadError, TransitionNotAllowedError
 from sagas.models import Saga
 from tests.engine.kit import Kit
@@ -419,3 +420,30 @@ def test_serial__one_undo_after_the_other(kit: Kit, crew: Crew) -> None:
     ]
     assert max(claims) == 1
     assert together == [1, 1, 1, 1]
+
+
+# -- a bad deploy ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["input", "when", "for_each"])
+def test_missing_function__is_attention_and_heals__and_rolls_nothing_back(kit: Kit, crew: Crew, word: str) -> None:
+    functions: dict[str, Any] = {
+        "input": lambda context, outputs: {"n": 1},
+        "when": lambda context, outputs: True,
+        "for_each": lambda context, outputs: [1],
+    }
+    definition = kit.define(step("hold", wait_for="go"), kit.step("next", **{word: functions[word]}))
+    saga = Saga.objects.start(definition)
+    crew.start()
+    waiting(saga, "hold")
+    gone = registry.definitions.pop(definition.name)
+
+    saga.signal("go")
+    attention(saga, "no_handler")
+    assert (fresh(saga).state, statuses(saga)["next"]) == ("started", "pending")
+    assert row(saga, "next").error_message.startswith(f"expected {word} of step 'next' as a function")
+    registry.definitions[definition.name] = gone
+    fresh(saga).retry(reason="deployed again")
+
+    assert ended(saga)[0].is_completed
+    assert (row(saga, "next").attempt, fresh(saga).attention) == (2, "")
