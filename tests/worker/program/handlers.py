@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sagas import Rejected, RetryPolicy, SagaDefinition, StepContext, action, compensation, step
+from sagas import Pending, Rejected, RetryPolicy, SagaDefinition, StepContext, action, compensation, step
 
 #: Seconds that a handler waits at most for a test to let it go.
 PATIENCE = 60.0
@@ -51,12 +51,36 @@ def abort(ctx: StepContext) -> None:
         os.abort()
 
 
+def ask(ctx: StepContext) -> Pending:
+    """Somebody else will answer: the token is left in a file."""
+    tell(ctx, "ask")
+    (files(ctx) / "token").write_text(ctx.token)
+    return Pending(timeout=60)
+
+
+def register_waits(at_once: RetryPolicy) -> None:
+    """A saga with a step of every sort."""
+    action("program.ask", retry=at_once)(ask)
+    plain = {"action": "program.do", "compensation": "program.undo"}
+    steps = [
+        step("never", when="absent", **plain),
+        step("always", when="items", **plain),
+        step("timer", delay=0.2),
+        step("each", for_each="items", **plain),
+        step("ask", action="program.ask", compensation="program.undo"),
+        step("paid", wait_for="paid", wait_timeout=600),
+        step("last", **plain),
+    ]
+    type("Waits", (SagaDefinition,), {"name": "program_waits", "steps": steps, "__module__": __name__})
+
+
 def register() -> None:
     """As importing a `sagas.py` does it."""
     at_once = RetryPolicy(base=0)
     for name, function in {"do": do, "wait": wait, "abort": abort}.items():
         action(f"program.{name}", retry=at_once)(function)
     compensation("program.undo", retry=at_once)(undo)
+    register_waits(at_once)
     for name, actions in {"plain": "do do do", "waiting": "wait do", "aborting": "do abort do"}.items():
         steps = [
             step(f"s{number}", action=f"program.{word}", compensation="program.undo")
