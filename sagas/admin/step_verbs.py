@@ -187,8 +187,14 @@ def _prospect(aim: Aim, saga: Saga, row: SagaRow, steps: list[StepRow], now: dat
         return Prospect(saga, row.revision, refusal=text % {"wanted": wanted})
     names = [spec.name for spec in row.graph.steps]
     told = sentences(decision.entry.data, names) if decision.entry and aim.verb is not RESOLVE else []
-    plan = _plan(aim, row, steps, now) or rollback_plan(row, steps, decision)
-    return Prospect(saga, row.revision, plan=plan, changes=[] if aim.verb is ROLL_BACK_TO else told)
+    if aim.verb is ROLL_BACK_TO:
+        plan = _within(compensation_plan(row, steps), row, row.graph.behind(aim.position))
+        return Prospect(saga, row.revision, plan=plan)
+    never = _plan_if_never(aim, row, steps, now) if aim.verb is RESOLVE else None
+    if never is not None:
+        text = gettext("If it never happened, the saga is rolled back.")
+        return Prospect(saga, row.revision, plan=never, plan_if=text)
+    return Prospect(saga, row.revision, plan=rollback_plan(row, steps, decision), changes=told)
 
 
 def _trigger(aim: Aim, **more: Any) -> t.StepTrigger:
@@ -199,14 +205,12 @@ def _is_approver(aim: Aim, row: SagaRow) -> bool:
     return not aim.verb.approval or steer.may_approve(row.graph.steps[aim.position], aim.user)
 
 
-def _plan(aim: Aim, row: SagaRow, steps: list[StepRow], now: datetime) -> CompensationPlan | None:
-    if aim.verb is ROLL_BACK_TO:
-        return _within(compensation_plan(row, steps), row, row.graph.behind(aim.position))
-    if aim.verb is RESOLVE and row.state is SagaState.STARTED:
-        # It begins a rollback when the step turns out not to have happened.
-        never = ask(row, steps, _trigger(aim, done=False), now)
-        return None if isinstance(never, str) else rollback_plan(row, steps, never)
-    return None
+def _plan_if_never(aim: Aim, row: SagaRow, steps: list[StepRow], now: datetime) -> CompensationPlan | None:
+    """What is undone when the step turns out not to have happened, where that begins a rollback."""
+    never = ask(row, steps, _trigger(aim, done=False), now)
+    if isinstance(never, str) or row.state is not SagaState.STARTED or never.saga.state is SagaState.STARTED:
+        return None
+    return compensation_plan(never.saga, never.steps)
 
 
 def _within(plan: CompensationPlan, row: SagaRow, scope: frozenset[int]) -> CompensationPlan:

@@ -144,6 +144,8 @@ class Prospect:
     refusal: str = ""
     #: What would be undone, if anything.
     plan: CompensationPlan | None = None
+    #: When that is so; empty: in any case.
+    plan_if: str = ""
     #: What runs again, in words.
     again: list[str] = field(default_factory=list)
     #: What else changes at once, in words.
