@@ -47,7 +47,7 @@ def test_skip__from_the_page_to_the_history(operator: Client) -> None:
     assert (charge.status, charge.output) == (StepStatus.SKIPPED, {"id": "by hand"})
     assert (entry.kind, entry.step, entry.actor, entry.reason) == ("skip", "charge", "superuser", "paid\nin cash")
     assert LogEntry.objects.get().change_message == "Skip (charge): paid\nin cash"
-    assert told(operator, saga) == [f"charge is skipped: {saga}"]
+    assert told(operator, saga) == [f"step charge is skipped: {saga}"]
     assert "skip requested" in pages.text(operator.get(pages.page(saga)))
 
 
@@ -97,6 +97,24 @@ def test_approve__an_undo_shows_the_plan_that_is_approved(operator: Client) -> N
     assert "Undone, in this order charge by admin_tests.undo first by admin_tests.undo" in asked
     assert row(saga, "charge").hold == ""
     assert scenes.finish(saga).state == SagaState.COMPENSATED
+
+
+def test_approve__shows_with_what_the_step_is_to_run(operator: Client) -> None:
+    saga = scenes.start(steps=scenes.one_step("charge", approval=True, input={"amount": 1250}))
+    scenes.advance(saga, 1)
+
+    assert 'Input { "amount": 1250 }' in pages.text(pages.ask_step(operator, "approve", scenes.fresh(saga), "charge"))
+
+
+def test_approve__in_a_partial_rollback_shows_only_its_part(operator: Client) -> None:
+    saga = scenes.start(steps=scenes.one_step("charge", approve_compensation=True))
+    scenes.advance(saga, 2)
+    saga.roll_back_to("charge", reason="wrong amount")
+
+    asked = pages.text(pages.ask_step(operator, "approve", scenes.fresh(saga), "charge"))
+
+    assert "Undone, in this order charge by admin_tests.undo" in asked
+    assert "first by" not in asked
 
 
 def test_approve__a_saga_that_moved_since_the_plan_was_shown_is_left_alone(operator: Client) -> None:
@@ -190,7 +208,7 @@ def test_resolve__a_debt(done: str, status: str, operator: Client) -> None:
     pages.confirm_step(operator, "resolve", saga, "create_order", done=done)
 
     assert row(saga, "create_order").status == status
-    assert told(operator, saga) == [f"create_order is resolved: {saga}"]
+    assert told(operator, saga) == [f"step create_order is resolved: {saga}"]
 
 
 def test_assign__and_the_page_says_whose_it_is(operator: Client) -> None:
