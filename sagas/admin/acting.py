@@ -7,6 +7,7 @@ left alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -51,10 +52,16 @@ def respond_for_step(model_admin: SagaAdmin, request: HttpRequest, verb: StepVer
     saga = model_admin.get_queryset(request).filter(pk__in=wanted.sagas).first()
     rows = None if saga is None else load([saga.pk]).get(saga.pk)
     aim = Aim(verb, wanted.step, request.user).named(rows)
-    seen = [] if saga is None else [step_prospect(aim, saga, rows, get_store().clock())]
+    seen = [] if saga is None else [_with_input(aim, step_prospect(aim, saga, rows, get_store().clock()))]
     confirmed = "confirmed" in request.POST
     form = verb.form(request.POST) if confirmed else verb.form(initial=_initial(aim, saga))
     return _respond(model_admin, request, aim, wanted, seen, form)
+
+
+def _with_input(aim: Aim, one: Prospect) -> Prospect:
+    """Who approves must see of what."""
+    step = one.saga.steps.filter(position=aim.position).first() if aim.verb.approval else None
+    return one if step is None or step.input is None else replace(one, input=cells.pretty(step.input))
 
 
 def _initial(aim: Aim, saga: Saga | None) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class ResolveForm(ReasonForm):
 
     field_order = ("done", "output")
     done = forms.TypedChoiceField(
-        label=_("What is so?"),
+        label=_("What is known?"),
         choices=[
             ("yes", _("It is done (a debt: it is undone now).")),
             ("no", _("It surely never happened (a debt: it will stay as it is).")),

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..core import triggers as t
+from ..core.decide import Decision
 from ..core.plan import CompensationPlan, compensation_plan
 from ..core.rows import SagaRow, StepRow
 from ..core.states import SagaState
@@ -18,7 +19,7 @@ from ..engine import steer
 from ..models import Saga
 from . import forms
 from .changes import sentences
-from .verbs import ODD, Prospect, Rows, ask, foresee, rollback_plan
+from .verbs import ODD, Prospect, Rows, ask, foresee, rollback_plan, within
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -35,7 +36,7 @@ class StepVerb:
     trigger: type[t.StepTrigger]
     #: The engine's use case.
     act: Callable[..., Saga]
-    #: "Skip %(step)s", and "%(step)s is skipped".
+    #: "Skip %(step)s", and "step %(step)s is skipped".
     ask: StrOrPromise
     tell: StrOrPromise
     #: The permission's codename.
@@ -47,12 +48,12 @@ class StepVerb:
 
 RETRY_WITH = StepVerb(
     "retry_with",
-    _("Retry with input"),
+    _("Run with input"),
     _("Runs the step with another input, under a new idempotency key."),
     t.Edit,
     steer.edit,
     _("Run %(step)s with this input"),
-    _("%(step)s has another input"),
+    _("step %(step)s has another input"),
     "steer_saga",
     forms.RetryWithForm,
 )
@@ -66,7 +67,7 @@ SKIP = StepVerb(
     t.Skip,
     steer.skip,
     _("Skip %(step)s"),
-    _("%(step)s is skipped"),
+    _("step %(step)s is skipped"),
     "steer_saga",
     forms.SkipForm,
 )
@@ -77,7 +78,7 @@ APPROVE = StepVerb(
     t.Approve,
     steer.approve,
     _("Approve %(step)s"),
-    _("%(step)s is approved"),
+    _("step %(step)s is approved"),
     "approve_saga",
     approval=True,
 )
@@ -88,7 +89,7 @@ DENY = StepVerb(
     t.Deny,
     steer.deny,
     _("Deny %(step)s"),
-    _("%(step)s is denied"),
+    _("step %(step)s is denied"),
     "approve_saga",
     approval=True,
 )
@@ -99,7 +100,7 @@ RESOLVE = StepVerb(
     t.Resolve,
     steer.resolve,
     _("Resolve %(step)s"),
-    _("%(step)s is resolved"),
+    _("step %(step)s is resolved"),
     "resolve_saga",
     forms.ResolveForm,
 )
@@ -185,10 +186,22 @@ def _prospect(aim: Aim, saga: Saga, row: SagaRow, steps: list[StepRow], now: dat
         wanted = row.graph.steps[aim.position].approvers
         text = gettext("somebody else must approve: with the permission, or in the group, %(wanted)s")
         return Prospect(saga, row.revision, refusal=text % {"wanted": wanted})
+    if aim.verb is ASSIGN:
+        return Prospect(saga, row.revision)
+    if aim.verb is ROLL_BACK_TO:
+        plan = within(compensation_plan(row, steps), row, aim.position)
+        return Prospect(saga, row.revision, plan=plan)
+    never = _plan_if_never(aim, row, steps, now) if aim.verb is RESOLVE else None
+    if never is not None:
+        text = gettext("If it never happened, the saga is rolled back.")
+        return Prospect(saga, row.revision, plan=never, plan_if=text)
+    changes = [] if aim.verb is RESOLVE else _changes(row, decision)
+    return Prospect(saga, row.revision, plan=rollback_plan(row, steps, decision), changes=changes)
+
+
+def _changes(row: SagaRow, decision: Decision) -> list[str]:
     names = [spec.name for spec in row.graph.steps]
-    told = sentences(decision.entry.data, names) if decision.entry and aim.verb is not RESOLVE else []
-    plan = _plan(aim, row, steps, now) or rollback_plan(row, steps, decision)
-    return Prospect(saga, row.revision, plan=plan, changes=[] if aim.verb is ROLL_BACK_TO else told)
+    return sentences(decision.entry.data, names) if decision.entry else []
 
 
 def _trigger(aim: Aim, **more: Any) -> t.StepTrigger:
@@ -199,21 +212,12 @@ def _is_approver(aim: Aim, row: SagaRow) -> bool:
     return not aim.verb.approval or steer.may_approve(row.graph.steps[aim.position], aim.user)
 
 
-def _plan(aim: Aim, row: SagaRow, steps: list[StepRow], now: datetime) -> CompensationPlan | None:
-    if aim.verb is ROLL_BACK_TO:
-        return _within(compensation_plan(row, steps), row, row.graph.behind(aim.position))
-    if aim.verb is RESOLVE and row.state is SagaState.STARTED:
-        # It begins a rollback when the step turns out not to have happened.
-        never = ask(row, steps, _trigger(aim, done=False), now)
-        return None if isinstance(never, str) else rollback_plan(row, steps, never)
-    return None
-
-
-def _within(plan: CompensationPlan, row: SagaRow, scope: frozenset[int]) -> CompensationPlan:
-    """Of a plan, what is about some of the steps."""
-    names = {row.graph.steps[position].name for position in scope}
-    undo = tuple(one for one in plan.undo if one.step in names)
-    return replace(plan, undo=undo, keep=tuple(one for one in plan.keep if one.step in names))
+def _plan_if_never(aim: Aim, row: SagaRow, steps: list[StepRow], now: datetime) -> CompensationPlan | None:
+    """What is undone when the step turns out not to have happened, where that begins a rollback."""
+    never = ask(row, steps, _trigger(aim, done=False), now)
+    if isinstance(never, str) or row.state is not SagaState.STARTED or never.saga.state is SagaState.STARTED:
+        return None
+    return compensation_plan(never.saga, never.steps)
 
 
 def possible(verbs: Sequence[StepVerb], user: Any, rows: Rows | None, now: datetime) -> dict[int, list[StepVerb]]:

@@ -125,7 +125,7 @@ _IN_VAIN: dict[str, StrOrPromise] = {
 
 
 def _notes(step: Step) -> Iterator[SafeString | str]:
-    if step.hold:
+    if step.hold and step.hold != step.waits:
         yield cells.badge("bad", words.hold_words(step.hold))
     if step.doubt:
         yield gettext("in doubt: it may have had an effect")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -144,10 +144,14 @@ class Prospect:
     refusal: str = ""
     #: What would be undone, if anything.
     plan: CompensationPlan | None = None
+    #: When that is so; empty: in any case.
+    plan_if: str = ""
     #: What runs again, in words.
     again: list[str] = field(default_factory=list)
     #: What else changes at once, in words.
     changes: list[str] = field(default_factory=list)
+    #: What the step is to run with, as JSON.
+    input: str = ""
 
     @property
     def link(self) -> SafeString:
@@ -216,9 +220,17 @@ def rollback_plan(row: SagaRow, steps: Sequence[StepRow], decision: Decision) ->
     """What is undone when a rollback begins with it, or goes on after it."""
     after = decision.saga.state
     if row.state is SagaState.COMPENSATING and after is SagaState.COMPENSATING:
-        return compensation_plan(decision.saga, decision.steps)
+        left = compensation_plan(decision.saga, decision.steps)
+        return left if row.rewind_to is None else within(left, row, row.rewind_to)
     begins = row.state is not after and after in (SagaState.COMPENSATING, SagaState.COMPENSATED)
     return compensation_plan(row, steps) if begins and row.state is not SagaState.COMPENSATING else None
+
+
+def within(plan: CompensationPlan, row: SagaRow, position: int) -> CompensationPlan:
+    """Of a plan, what is about a step and all that depends on it."""
+    names = {row.graph.steps[behind].name for behind in row.graph.behind(position)}
+    undo = tuple(one for one in plan.undo if one.step in names)
+    return replace(plan, undo=undo, keep=tuple(one for one in plan.keep if one.step in names))
 
 
 def _again(row: SagaRow, before: Sequence[StepRow], decision: Decision) -> list[str]:

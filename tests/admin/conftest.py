@@ -13,9 +13,16 @@ ROLES: dict[str, list[str] | str | None] = {
     "viewer": ["view_saga"],
     "compensator": ["view_saga", "compensate_saga"],
     "retrier": ["view_saga", "retry_saga"],
-    "blind": ["compensate_saga", "retry_saga"],
+    "canceller": ["view_saga", "cancel_saga"],
+    "pauser": ["view_saga", "pause_saga"],
+    "steerer": ["view_saga", "steer_saga"],
+    "approver": ["view_saga", "approve_saga"],
+    "resolver": ["view_saga", "resolve_saga"],
+    "blind": [
+        "compensate_saga", "retry_saga", "cancel_saga", "pause_saga", "steer_saga", "approve_saga", "resolve_saga",
+    ],
     "superuser": "all",
-}
+}  # fmt: skip
 
 
 @pytest.fixture

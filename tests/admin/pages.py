@@ -11,6 +11,8 @@ from django.urls import reverse
 
 from sagas.models import Saga
 
+VERBS = ("compensate", "cancel", "retry", "run_now", "pause", "resume")
+STEP_VERBS = ("approve", "deny", "retry_with", "skip", "resolve", "assign", "roll_back_to")
 LIST = reverse("admin:sagas_saga_changelist")
 
 
@@ -52,4 +54,25 @@ def told(response: Any) -> list[str]:
 def buttons(response: Any) -> set[str]:
     """The verbs that a saga's page has a button for."""
     html = response.content.decode()
-    return {verb for verb in ("compensate", "retry") if f'action="{act(verb)}"' in html}
+    return {verb for verb in VERBS if f' action="{act(verb)}"' in html}
+
+
+def step_buttons(response: Any) -> dict[str, set[str]]:
+    """Steps with buttons, and their verbs."""
+    forms = re.findall(r'<form [^>]*class="saga-acts".*?</form>', response.content.decode(), flags=re.S)
+    positions = [int(re.search(r'name="step" value="(\d+)"', form)[1]) for form in forms]  # type: ignore[index]
+    found = [{verb for verb in STEP_VERBS if f'formaction="{act(verb)}"' in form} for form in forms]
+    names = [view.step.name for view in response.context["steps"]]
+    return {names[position]: verbs for position, verbs in zip(positions, found, strict=True)}
+
+
+def ask_step(client: Client, verb: str, saga: Saga, step: str, **fields: Any) -> Any:
+    """Press a step's button."""
+    position = saga.steps.get(name=step).position
+    return client.post(act(verb), {"saga": item(saga), "step": str(position), "origin": "page"} | fields)
+
+
+def confirm_step(client: Client, verb: str, saga: Saga, step: str, **fields: Any) -> Any:
+    """Press the button of its confirmation, and look at where that leads."""
+    typed = {"confirmed": "yes", "reason": "the customer called"}
+    return ask_step(client, verb, saga, step, **(typed | fields))

@@ -13,7 +13,22 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
     max_leaves=10,
 )
-FIELDS = st.sampled_from(["status", "hold", "due_at", "doubt", "round", "crashes", "error_code", "tries", "new"])
+FIELDS = st.sampled_from(
+    [
+        "status",
+        "hold",
+        "due_at",
+        "doubt",
+        "round",
+        "crashes",
+        "waits",
+        "approved_by",
+        "owner",
+        "error_code",
+        "tries",
+        "new",
+    ]
+)
 ENTRY = st.fixed_dictionaries(
     {},
     optional={
@@ -22,6 +37,9 @@ ENTRY = st.fixed_dictionaries(
         "stale_since": JSON,
         "paused_at": JSON,
         "error_code": JSON,
+        "rewind_to": JSON,
+        "overdue_at": JSON,
+        "deadline_at": JSON,
         "steps": JSON
         | st.dictionaries(st.sampled_from(["0", "1", "9", "x"]), st.dictionaries(FIELDS, JSON), max_size=3),
     },

@@ -88,7 +88,30 @@ def test_state(operator: Client) -> None:
     assert_harmless(operator.get(pages.LIST))
 
 
-@pytest.mark.parametrize("verb", ["compensate", "retry"])
+@pytest.mark.parametrize("verb", ["skip", "roll_back_to"])
+def test_confirmation_and_messages__of_a_step(verb: str, operator: Client) -> None:
+    """What is typed, and the step's own name and payloads, are evil."""
+    saga = scenes.waiting(owner=EVIL)
+    data = saga.graph.data
+    data["steps"] = [{**step, "name": step["name"] + EVIL, "compensation": EVIL} for step in data["steps"]]
+    type(saga.graph).objects.create(hash="e" * 64, data=data)
+    Saga.objects.filter(pk=saga.pk).update(graph_id="e" * 64)
+
+    asked = pages.ask_step(operator, verb, saga, "charge_payment", follow=True)
+    wrong = pages.confirm_step(operator, verb, saga, "charge_payment", output=EVIL, reason="")
+    moved = operator.post(
+        pages.act(verb), {"saga": pages.item(saga, 1), "step": "3", "confirmed": "yes", "reason": EVIL}
+    )
+    pages.confirm_step(operator, verb, saga, "charge_payment", reason=EVIL)
+
+    assert moved.status_code == 302
+    assert scenes.fresh(saga).revision == saga.revision + 1
+    for response in (asked, wrong, operator.get(pages.page(saga)), operator.get(pages.LIST)):
+        assert "&lt;script&gt;" in response.content.decode()
+        assert_harmless(response)
+
+
+@pytest.mark.parametrize("verb", ["compensate", "retry", "cancel", "pause", "run_now"])
 def test_confirmation_and_messages(verb: str, operator: Client) -> None:
     """Here the saga can be acted on; its name and its steps' names in the frozen graph are evil."""
     saga = scenes.waiting(owner=EVIL)
@@ -102,7 +125,7 @@ def test_confirmation_and_messages(verb: str, operator: Client) -> None:
     type(graph).objects.create(hash="e" * 64, data=data)
     Saga.objects.filter(pk=saga.pk).update(graph_id="e" * 64)
 
-    asked = pages.select(operator, verb, saga)
+    asked = operator.post(pages.act(verb), {"saga": pages.item(saga)})
     empty = pages.confirm(operator, verb, saga, reason="", filters=EVIL)
     moved = operator.post(
         pages.act(verb), {"saga": pages.item(saga, 1), "confirmed": "yes", "reason": EVIL}, follow=True

@@ -41,14 +41,22 @@ class Outline(HTMLParser):
         return [attrs for tag, attrs in self.tags if tag == name]
 
 
-@pytest.fixture(params=["list", "page", "confirmation", "error"])
+@pytest.fixture(params=["list", "page", "confirmation", "error", *pages.STEP_VERBS, "bad JSON", "debt"])
 def html(request: pytest.FixtureRequest, operator: Client) -> str:
     saga = scenes.waiting()
+    plights = {"approve": scenes.awaiting_approval, "deny": scenes.awaiting_approval, "retry_with": scenes.failed}
+    stuck = plights.get(request.param, scenes.debt)()
+    name = {"approve": "charge", "deny": "charge", "retry_with": "charge_payment"}.get(request.param, "create_order")
+    if request.param == "roll_back_to":
+        stuck = saga
     made = {
         "list": lambda: operator.get(pages.LIST),
         "page": lambda: operator.get(pages.page(saga)),
         "confirmation": lambda: pages.select(operator, "compensate", saga),
         "error": lambda: pages.confirm(operator, "compensate", saga, reason=""),
+        **{verb: lambda: pages.ask_step(operator, request.param, stuck, name) for verb in pages.STEP_VERBS},
+        "bad JSON": lambda: pages.confirm_step(operator, "skip", stuck, name, output="{", reason=""),
+        "debt": lambda: operator.get(pages.page(stuck)),
     }
     found: str = made[request.param]().content.decode()
     return found
@@ -70,6 +78,8 @@ def test_names_and_labels(html: str) -> None:
     ids = Counter(attrs["id"] for _tag, attrs in outline.tags if "id" in attrs)
     assert not [name for name, count in ids.items() if count > 1]
     labelled = {attrs.get("for") for attrs in outline.all("label")}
+    for field in outline.all("textarea") + [one for one in outline.all("input") if one.get("type") == "radio"]:
+        assert field["id"] in labelled
     for field in outline.all("textarea"):
         assert field["id"] in labelled
         assert set(field["aria-describedby"].split()) <= set(ids)
