@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("contenttypes", "0002_remove_content_type_name"),
-        ("sagas", "0003_waiting"),
+        ("sagas", "0004_permissions"),
     ]
 
     operations = [
