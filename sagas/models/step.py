@@ -88,8 +88,11 @@ class Step(models.Model):
         return self.name
 
     @property
+    def is_child(self) -> bool:
+        """Whether it is done by a child saga."""
+        return self.action.startswith(SAGA)
+
+    @property
     def child_id(self) -> UUID | None:
         """The child saga that it has started (in this round); None where it is none, or has not begun."""
-        if not (self.action.startswith(SAGA) and self.attempt):
-            return None
-        return child_id(self.saga_id, self.name, self.round)
+        return child_id(self.saga_id, self.name, self.round) if self.is_child and self.attempt else None
