@@ -27,6 +27,9 @@ POINTS = (
     "sweep",
     "operate_before_commit",
     "operate_after_commit",
+    "child_before_commit",
+    "child_after_commit",
+    "errand",
 )
 
 _passed: Counter[str] = Counter()

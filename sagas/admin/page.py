@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from ..definitions.ids import id_text
 from ..models import HistoryEntry, Saga
 from ..store import get_store
 from . import cells, words
@@ -107,6 +108,7 @@ def _facts(request: HttpRequest, saga: Saga, names: Sequence[str], site: AdminSi
         (gettext("Deadline"), saga.deadline_at and cells.moment(saga.deadline_at)),
         (gettext("Deadline missed"), saga.overdue_at and cells.moment(saga.overdue_at)),
         (gettext("Rolling back to"), _name_at(saga.rewind_to, names)),
+        (gettext("Parent"), saga.parent_id and f"{id_text(saga.parent_id)} ({saga.parent_step})"),
         (gettext("Idempotency key"), saga.idempotency_key),
         (gettext("Request id"), saga.request_id),
         (gettext("Tags"), ", ".join(map(str, saga.tags)) if isinstance(saga.tags, list) else saga.tags),

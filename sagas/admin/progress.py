@@ -19,7 +19,7 @@ _TO_UNDO = EXECUTED | {StepStatus.RUNNING, StepStatus.COMPENSATING, StepStatus.C
 
 def light_steps() -> Prefetch[str]:
     """The steps of a page of sagas, in one query, without their payloads."""
-    return Prefetch("steps", Step.objects.only("saga_id", "status", "compensation").order_by())
+    return Prefetch("steps", Step.objects.only("saga_id", "status", "action", "compensation").order_by())
 
 
 def counts(saga: Saga, steps: Iterable[Step]) -> tuple[int, int]:
@@ -28,7 +28,7 @@ def counts(saga: Saga, steps: Iterable[Step]) -> tuple[int, int]:
     if saga.state not in _BACKWARD:
         return sum(step.status in PASSED for step in found), len(found)
     undone = sum(step.status in _UNDONE for step in found)
-    left = sum(step.status in _TO_UNDO and bool(step.compensation) for step in found)
+    left = sum(step.status in _TO_UNDO and bool(step.compensation or step.is_child) for step in found)
     return undone, undone + left
 
 

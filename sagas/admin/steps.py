@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from ..core.graph import ATTENTION, FAIL, RETRY, Graph, StepSpec
 from ..core.states import Hold, Wait
+from ..definitions.ids import id_text
 from ..models import Step
 from . import cells, words
 from .step_verbs import StepVerb
@@ -105,6 +106,8 @@ def _waits(step: Step, spec: StepSpec | None) -> Iterator[SafeString | str]:
 
 def _awaited(step: Step, spec: StepSpec | None) -> str:
     text = words.wait_words(step.waits)
+    if step.waits == Wait.CHILD and step.child_id is not None:
+        return f"{text} {id_text(step.child_id)}"
     if step.waits == Wait.SIGNAL and spec is not None:
         return f"{text} {spec.wait_for}"
     return _by_approvers(text, spec) if step.waits == Wait.APPROVAL and spec is not None else text

@@ -239,7 +239,7 @@ def _again(row: SagaRow, before: Sequence[StepRow], decision: Decision) -> list[
 
 def _run_again(row: SagaRow, before: StepRow, after: StepRow) -> str:
     spec = row.graph.steps[after.position]
-    handler = (spec.compensation if is_undo(after) else spec.action) or gettext("no action")
+    handler = (spec.compensation if is_undo(after) else spec.does) or gettext("no action")
     if before.status is not after.status:
         change = {"before": words.status_words(before.status), "after": words.status_words(after.status)}
         what = gettext("%(before)s → %(after)s") % change

@@ -57,6 +57,7 @@ HOLD_WORDS: dict[str, StrOrPromise] = {
     Hold.NO_RETURN: _("no way back"),
     Hold.APPROVAL: _("needs approval"),
     Hold.OVERDUE: _("waits in vain"),
+    Hold.CHILD: _("child saga failed"),
     # Of a saga, not of a step.
     "deadline": _("deadline missed"),
 }
@@ -93,6 +94,10 @@ HOLD_SENTENCES: dict[str, StrOrPromise] = {
     ),
     Hold.APPROVAL: _("Somebody must approve before it goes on."),
     Hold.OVERDUE: _("What the step waits for did not come in time. Retry waits once more; skip goes on without it."),
+    Hold.CHILD: _(
+        "The child saga of the step failed and was not undone. Retry or compensate the child, and this saga goes on by "
+        "itself; or resolve or skip the step."
+    ),
     "deadline": _("The saga was not done by its deadline. It goes on; retry takes the note away."),
 }
 
@@ -101,6 +106,7 @@ _WAIT_WORDS: dict[str, StrOrPromise] = {
     Wait.SIGNAL: _("waits for the signal"),
     Wait.TIMER: _("waits for its time"),
     Wait.APPROVAL: _("waits for approval"),
+    Wait.CHILD: _("waits for its child saga"),
 }
 
 KIND_WORDS: dict[str, StrOrPromise] = {
@@ -126,6 +132,9 @@ KIND_WORDS: dict[str, StrOrPromise] = {
     "answer": _("answer"),
     "opened_out": _("opened out into its elements"),
     "signal": _("signal received"),
+    "child_started": _("child saga started"),
+    "child_ended": _("child saga has ended"),
+    "parent_undoes": _("undone by its parent"),
     "absent": _("surely never happened"),
     "timer": _("a time has come"),
     "cancel": _("cancel requested"),

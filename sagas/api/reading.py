@@ -26,6 +26,7 @@ SAGA_COLUMNS = (
     "stale_since",
     "paused_at",
     "deadline_at",
+    "parent_id",
     "context",
     "created_at",
     "updated_at",

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from rest_framework import ISO_8601, serializers
 
+from ..definitions.ids import id_text
 from ..exceptions import MAX_MESSAGE
 from ..models import Saga, Step
 from ..models.saga import SAGA_STATES
@@ -59,7 +60,8 @@ class StepSerializer(serializers.Serializer[Step]):
     round = serializers.IntegerField(read_only=True, help_text="+1 when the step is opened anew, with new keys")
     attempt = serializers.IntegerField(read_only=True)
     in_doubt = serializers.BooleanField(source="doubt", read_only=True, help_text="it may have had an effect")
-    waits = serializers.SerializerMethodField(help_text="answer, signal, timer or approval; null while it does not")
+    waits = serializers.SerializerMethodField(help_text="answer, signal, timer, approval or child; null while not")
+    child = serializers.SerializerMethodField(help_text="the child saga that it has started; null where there is none")
     due_at = Time(allow_null=True, help_text="the end of its wait, or its next attempt")
     hold = serializers.SerializerMethodField(help_text="why a person must look at it; null when nobody must")
     approved_by = serializers.SerializerMethodField()
@@ -77,6 +79,10 @@ class StepSerializer(serializers.Serializer[Step]):
     def get_waits(self, step: Step) -> str | None:
         """The word."""
         return step.waits or None
+
+    def get_child(self, step: Step) -> str | None:
+        """Its ULID."""
+        return None if step.child_id is None else id_text(step.child_id)
 
     def get_hold(self, step: Step) -> str | None:
         """The word."""
@@ -104,10 +110,17 @@ class SagaSerializer(serializers.Serializer[Saga]):
     paused_at = Time(allow_null=True)
     deadline_at = Time(allow_null=True)
     context = JSONObject(read_only=True)  # type: ignore[assignment]  # a field's name, not its attribute
+    parent = serializers.SerializerMethodField(  # type: ignore[assignment]  # likewise
+        help_text="the saga whose step started it; null where none did"
+    )
     created_at = Time()
     updated_at = Time()
     completed_at = Time(allow_null=True)
     steps = StepSerializer(many=True, read_only=True, source="shown_steps")
+
+    def get_parent(self, saga: Saga) -> str | None:
+        """Its ULID."""
+        return None if saga.parent_id is None else id_text(saga.parent_id)
 
     def get_attention(self, saga: Saga) -> str | None:
         """The reason."""

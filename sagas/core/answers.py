@@ -77,6 +77,9 @@ ANSWERS: dict[tuple[SagaState, type], Answer] = {
     ),
     (_G.COMPENSATED, t.Compensate): Refused("started or failed", "everything is undone already"),
     **{(state, t.Answer): EDGE for state in SagaState},
+    **{(state, t.ChildEnded): EDGE for state in SagaState},
+    **{(state, t.ParentUndoes): EDGE for state in SagaState if state is not SagaState.COMPENSATED},
+    (_G.COMPENSATED, t.ParentUndoes): Ignored("everything is undone already"),
     (_G.STARTED, t.Signal): EDGE,
     **{
         (state, t.Signal): Refused(_FORWARD, "it does not go forward: nothing in it takes a signal any more")

@@ -17,9 +17,9 @@ from .attempts import MAX_CRASHES
 from .history import Entry, apply_entry, blank, numbered
 from .readiness import compensable, undone
 from .rows import SagaRow, StepRow
-from .states import EXECUTED, PASSED, TERMINAL, Hold, SagaState, StepStatus
+from .states import EXECUTED, PASSED, TERMINAL, Hold, SagaState, StepStatus, Wait
 
-_MAY_REOPEN = frozenset({t.Retry.kind, t.Compensate.kind, t.Edit.kind, t.Rewind.kind})
+_MAY_REOPEN = frozenset({t.Retry.kind, t.Compensate.kind, t.Edit.kind, t.Rewind.kind, t.ParentUndoes.kind})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ def _transition(
     if before.state in TERMINAL and after.state is not before.state and entry.kind not in _MAY_REOPEN:
         found.append(Violation("I12", f"{before.state} became {after.state} by {entry.kind} (seq {entry.seq})"))
     for was, step in zip(old, new, strict=True):
-        if step.claimed and (was.claim_worker, was.claim_token) != (step.claim_worker, step.claim_token):
+        begun = step.waits is Wait.CHILD and not was.waits and step.status is StepStatus.COMPENSATING
+        if begun or (step.claimed and (was.claim_worker, was.claim_token) != (step.claim_worker, step.claim_token)):
             found += _claim(after, new, step, entry)
         found += _doubt(after, was, step, entry)
     return found
@@ -104,7 +105,7 @@ def _claim(saga: SagaRow, steps: Sequence[StepRow], step: StepRow, entry: Entry)
 
 def _doubt(saga: SagaRow, was: StepRow, step: StepRow, entry: Entry) -> list[Violation]:
     sure_no = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
-    if entry.kind == t.Resolve.kind:  # a person has found out
+    if entry.kind in (t.Resolve.kind, t.ChildEnded.kind):  # a person has found out, or the child has told
         return []
     if step.status in sure_no and was.status not in sure_no and (was.doubt or step.doubt):
         name = saga.graph.steps[step.position].name

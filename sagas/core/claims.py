@@ -79,7 +79,7 @@ def is_undo(step: StepRow) -> bool:
 def handler_name(graph: Graph, step: StepRow) -> str:
     """The handler that the step needs next."""
     spec = graph.steps[step.position]
-    return spec.compensation if is_undo(step) else spec.action
+    return spec.compensation if is_undo(step) else spec.does
 
 
 def can_run(graph: Graph, step: StepRow, offer: Offer) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from . import attempts, operate, steer, waiting
+from . import attempts, children, operate, steer, waiting
 from . import triggers as t
 from .answers import ANSWERS, Ignored, Refused
 from .claims import Budget, Claim, Offer, TokenBook, claim, handler_name, is_undo, standing
@@ -46,6 +46,8 @@ class Decision:
     unclaimed: list[int] = field(default_factory=list)
     #: Steps that were undone and begin anew: what they have stored is out of date.
     rounds: set[int] = field(default_factory=set)
+    #: Steps whose child sagas must be looked at.
+    errands: list[int] = field(default_factory=list)
 
     @property
     def moved(self) -> bool:
@@ -80,9 +82,12 @@ _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
     t.PassedOver: waiting.passed_over,
     t.OpenedOut: waiting.opened_out,
     t.Waits: waiting.waits,
+    t.ChildStarted: children.child_started,
     t.Absent: attempts.absent,
     t.Answer: waiting.answer,
     t.Signal: waiting.signal,
+    t.ChildEnded: children.child_ended,
+    t.ParentUndoes: children.parent_undoes,
     t.Compensate: operate.compensate,
     t.Cancel: operate.compensate,
     t.Retry: operate.retry,
@@ -196,6 +201,8 @@ def _seal(draft: Draft, trigger: t.Trigger, ignored: str, desk: Desk | None) -> 
         decision.note = waiting.late_answer(draft, trigger, ignored)
     opened = open_steps(saga, draft.steps)
     saga.wake_at = _wake(draft, trigger, opened)
+    if saga.graph.nested:
+        decision.errands = children.errands(draft, trigger)
     if desk is not None:
         decision.claims = standing(draft.steps, desk.offer, desk.book)
     if (data or isinstance(trigger, t.Look)) and saga.paused_at is None:
@@ -236,6 +243,8 @@ def _entry(draft: Draft, trigger: t.Trigger, data: dict[str, Any], *, late: bool
     position: int | None = None
     if isinstance(trigger, (t.AttemptTrigger, t.NoHandler, t.Answer, t.StepTrigger)):
         position = trigger.position
+    elif isinstance(trigger, t.ChildEnded):
+        position = draft.saga.graph.names.get(trigger.step)
     if position is None and len(draft.touched) == 1:
         position = next(iter(draft.touched))
     if position not in range(len(draft.steps)):

@@ -20,6 +20,8 @@ from .states import Wait
 MAX_STEPS = 100
 #: The longest name of a step, action, compensation, definition or queue.
 MAX_NAME = 100
+#: How a child saga's definition is called among the handlers that a worker knows.
+SAGA = "saga:"
 #: In place of text that a graph could hold: a function of today's code.
 CODE = "<code>"
 #: What a wait that was in vain means.
@@ -86,6 +88,13 @@ class StepSpec:
     joins: tuple[int, ...] = ()
     #: For one of the steps it was opened out into: the position of the step that joins them.
     element_of: int = -1
+    #: In place of an action: the definition of the child saga that it starts and waits for.
+    saga: str = ""
+
+    @property
+    def does(self) -> str:
+        """What a worker must know to run it: the name of its action, or of its child saga."""
+        return self.action or (SAGA + self.saga if self.saga else "")
 
     @property
     def checks(self) -> bool:
@@ -156,8 +165,8 @@ class Graph:
     """Steps in their written order, with the relations that the engine asks for precomputed."""
 
     __slots__ = (
-        "ancestors", "approved", "dependents", "gated", "hash", "names", "pivots", "policy", "reverse", "signals",
-        "steps", "stops", "text",
+        "ancestors", "approved", "dependents", "gated", "hash", "names", "nested", "pivots", "policy", "reverse",
+        "signals", "steps", "stops", "text",
     )  # fmt: skip
 
     def __init__(self, steps: Sequence[StepSpec], policy: Policy = Policy()) -> None:
@@ -178,6 +187,8 @@ class Graph:
         self.approved = tuple(position for position, spec in enumerate(self.steps) if spec.approve_undo)
         self.gated = tuple(position for position, spec in enumerate(self.steps) if spec.gate)
         self.pivots = tuple(position for position, spec in enumerate(self.steps) if spec.pivot)
+        #: Steps that are child sagas.
+        self.nested = tuple(position for position, spec in enumerate(self.steps) if spec.saga)
         #: Which step takes which signal.
         self.signals = {spec.wait_for: position for position, spec in enumerate(self.steps) if spec.wait_for}
         #: Steps after which the saga pauses.
@@ -244,6 +255,7 @@ class Graph:
             compensation="",
             no_compensation="its elements are undone",
             for_each="",
+            saga="",
             join=True,
             joins=places,
             depends_on=(*spec.depends_on, *places),

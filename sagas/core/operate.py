@@ -10,7 +10,7 @@ from .errors import TransitionNotAllowedError
 from .readiness import past_return
 from .rows import StepRow
 from .settle import begin_rollback, begin_round
-from .states import UNDECIDED, Cause, Hold, SagaState, StepStatus, Wait
+from .states import TERMINAL, UNDECIDED, Cause, Hold, SagaState, StepStatus, Wait
 
 APPLIED = ""
 
@@ -31,15 +31,19 @@ def compensate(draft: Draft, trigger: t.Compensate) -> str:
     if draft.saga.state is SagaState.COMPENSATING and draft.saga.rewind_to is None:
         return "it is compensating already"
     refuse_past_return(draft, trigger)
-    if draft.saga.state is SagaState.FAILED:
+    roll_back(draft, Cause.COMPENSATE, trigger.kind, trigger.reason)
+    return APPLIED
+
+
+def roll_back(draft: Draft, cause: Cause, code: str, message: str) -> None:
+    """Undo all; the reason is kept where there is none."""
+    if draft.saga.state in TERMINAL:
         for step in list(draft.steps):
             if step.status in (StepStatus.UNKNOWN, StepStatus.COMPLETED):
                 draft.free(step.position)
     if not draft.saga.error_code:
-        draft.saga.error_code = trigger.kind
-        draft.saga.error_message = trigger.reason
-    begin_rollback(draft, Cause.COMPENSATE)
-    return APPLIED
+        draft.saga.error_code, draft.saga.error_message = code, message
+    begin_rollback(draft, cause)
 
 
 def refuse_past_return(draft: Draft, trigger: t.Trigger) -> None:
@@ -80,7 +84,7 @@ def retry(draft: Draft, trigger: t.Retry) -> str:
 
 
 def _unstick(draft: Draft, step: StepRow) -> None:
-    if step.claimed:
+    if step.claimed or step.hold is Hold.CHILD:  # that is for the child: it is retried, not the step
         return
     position = step.position
     waits = step.hold in (Hold.CRASHES, Hold.NO_HANDLER) or (step.due_at is not None and not step.waits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .readiness import compensable
 from .rows import SagaRow, StepRow
 from .states import EXECUTED, StepStatus, Wait
 
@@ -61,13 +62,13 @@ def compensation_plan(saga: SagaRow, steps: Sequence[StepRow]) -> CompensationPl
         ranks[position] = behind
         if not to_undo(step):
             keep.append(NotUndone(spec.name, _WHY[step.status]))
-        elif not spec.compensation:
+        elif not compensable(saga.graph, position):
             keep.append(NotUndone(spec.name, f"nothing to undo: {spec.no_compensation}"))
         else:
             ranks[position] = behind + 1
             doubt = step.status is StepStatus.UNKNOWN or step.doubt
             running = step.status in (StepStatus.RUNNING, StepStatus.WAITING)
-            undo.append(PlannedUndo(spec.name, spec.compensation, behind + 1, doubt, running))
+            undo.append(PlannedUndo(spec.name, spec.compensation or spec.does, behind + 1, doubt, running))
     undo.sort(key=lambda planned: planned.rank)
     return CompensationPlan(saga.revision, tuple(undo), tuple(keep))
 
@@ -78,5 +79,5 @@ def to_undo(step: StepRow) -> bool:
         step.status in EXECUTED
         or step.status in (StepStatus.RUNNING, StepStatus.COMPENSATING, StepStatus.COMPENSATION_FAILED)
         or (step.status is StepStatus.PENDING and step.doubt)
-        or step.waits is Wait.ANSWER
+        or step.waits in (Wait.ANSWER, Wait.CHILD)
     )

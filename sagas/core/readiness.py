@@ -23,7 +23,8 @@ _FREE = frozenset({Hold.NONE, Hold.NO_HANDLER})
 
 def compensable(graph: Graph, position: int) -> bool:
     """Whether the step has something to undo it with."""
-    return bool(graph.steps[position].compensation)
+    spec = graph.steps[position]
+    return bool(spec.compensation or spec.saga)
 
 
 def failing(steps: Sequence[StepRow]) -> bool:
@@ -120,7 +121,8 @@ def next_look(saga: SagaRow, steps: Sequence[StepRow], opened: Sequence[int], no
         return now + RECHECK_WAITING
     at = now + (RECHECK_HELD if opened or saga.attention else RECHECK_WAITING)
     for step in steps:
-        if step.claim_worker is not None or step.stale_worker is not None:
+        # … or whoever was to tell of the end of its child saga may have died before.
+        if step.claim_worker is not None or step.stale_worker is not None or step.waits is Wait.CHILD:
             at = min(at, now + RECHECK)
         elif step.due_at is not None and (step.waits or step.status is StepStatus.COMPENSATION_FAILED):
             at = min(at, max(step.due_at, now))

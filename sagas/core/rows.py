@@ -38,6 +38,12 @@ class SagaRow:
     overdue_at: datetime | None = None
     #: While rolling back in part: the step (and what depends on it) that is undone and opened again.
     rewind_to: int | None = None
+    #: The saga whose step has started this one, the name of that step, and its round.
+    parent: UUID | None = None
+    parent_step: str = ""
+    parent_round: int = 0
+    #: How many sagas are above it.
+    depth: int = 0
 
     def copy(self) -> SagaRow:
         """A copy that may be changed."""
@@ -58,6 +64,10 @@ class SagaRow:
             self.deadline_at,
             self.overdue_at,
             self.rewind_to,
+            self.parent,
+            self.parent_step,
+            self.parent_round,
+            self.depth,
         )
 
 

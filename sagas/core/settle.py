@@ -20,6 +20,7 @@ def settle(draft: Draft) -> None:
 
 def _settle_backward(draft: Draft) -> None:
     _ask_approval(draft)
+    _undo_children(draft)
     done = undone(draft.saga.graph, draft.steps)
     scope = undoing(draft.saga)
     if scope is None and all(done):
@@ -36,6 +37,23 @@ def _ask_approval(draft: Draft) -> None:
         step, needed = draft.steps[position], draft.saga.graph.steps[position].approve_undo
         if step.status in EXECUTED and not step.hold and approvals(step) < needed:
             draft.step(position).hold = Hold.APPROVAL
+
+
+def _undo_children(draft: Draft) -> None:
+    """Undoing a step that is a child saga is between the two sagas: no worker is needed for it."""
+    saga, specs = draft.saga, draft.saga.graph.steps
+    if not saga.graph.nested or saga.paused_at is not None:
+        return
+    for position in open_steps(saga, draft.steps):
+        step = draft.steps[position]
+        owed = step.status is StepStatus.COMPENSATION_FAILED
+        if not specs[position].saga or step.waits or owed or step.hold not in (Hold.NONE, Hold.NO_HANDLER):
+            continue
+        if step.status is not StepStatus.COMPENSATING:
+            draft.move(position, Cause.CHILD, StepStatus.COMPENSATING)
+        begun = draft.free(position)
+        begun.waits = Wait.CHILD
+        begun.undo_started_at = begun.undo_started_at or draft.now
 
 
 def approvals(step: StepRow) -> int:
@@ -71,7 +89,7 @@ def _settle_forward(draft: Draft) -> None:
         _keep_reason(draft)
         if draft.saga.rollback:
             begin_rollback(draft, Cause.ROLLBACK)
-        elif not any(step.claimed or step.waits is Wait.ANSWER for step in draft.steps):
+        elif not any(step.claimed or step.waits in (Wait.ANSWER, Wait.CHILD) for step in draft.steps):
             # Nothing is undone: what was never executed is cancelled, what is in doubt stays unknown.
             _close(draft, Cause.GIVE_UP)
             draft.move_saga(Cause.GIVE_UP, SagaState.FAILED)
@@ -114,6 +132,8 @@ def _close(draft: Draft, cause: Cause, scope: frozenset[int] | None = None) -> N
         elif step.status is StepStatus.WAITING and step.waits in GATES:
             draft.move(position, cause, StepStatus.CANCELLED).waits = Wait.NONE
             draft.free(position)
+        elif step.waits is Wait.CHILD:  # it is told to roll back, or ends by itself: for that there is no limit
+            draft.step(position).hold = Hold.NONE
         elif step.status is StepStatus.WAITING:
             drain(draft, position)
 

@@ -75,10 +75,12 @@ class Hold(StrEnum):
     APPROVAL = "approval"
     #: What it waits for did not come in time.
     OVERDUE = "overdue"
+    #: Its child saga failed, and was not undone.
+    CHILD = "child"
 
 
 #: Holds of a step that failed (or may have) while going forward, and that a person decides on: the saga waits.
-UNDECIDED = frozenset({Hold.UNRECORDED, Hold.AT_MOST_ONCE, Hold.NO_RETURN})
+UNDECIDED = frozenset({Hold.UNRECORDED, Hold.AT_MOST_ONCE, Hold.NO_RETURN, Hold.CHILD})
 
 
 class Wait(StrEnum):
@@ -90,6 +92,8 @@ class Wait(StrEnum):
     SIGNAL = "signal"
     TIMER = "timer"
     APPROVAL = "approval"
+    #: The end of its child saga; or, while it is being undone, the end of the child's rollback.
+    CHILD = "child"
 
 
 #: Gates: passed before the step's action may run; a rollback cancels them.
@@ -125,6 +129,10 @@ class Cause(StrEnum):
     SKIP = "skip"
     RESOLVE = "resolve"
     REWIND = "rewind"
+    #: Its child saga has ended, or is to be undone.
+    CHILD = "child"
+    #: The step of another saga that started it is undone.
+    PARENT = "parent"
 
 
 TERMINAL = frozenset({SagaState.COMPLETED, SagaState.COMPENSATED, SagaState.FAILED})
@@ -173,10 +181,14 @@ STEP_EDGES: dict[tuple[StepStatus, Cause], frozenset[StepStatus]] = {
     (_S.WAITING, Cause.DENY): frozenset({_S.FAILED}),
     (_S.WAITING, Cause.SKIP): frozenset({_S.SKIPPED, _S.COMPLETED}),
     (_S.WAITING, Cause.RETRY): frozenset({_S.PENDING}),
+    (_S.WAITING, Cause.CHILD): frozenset({_S.COMPLETED, _S.FAILED, _S.UNKNOWN}),
     (_S.WAITING, Cause.ROLLBACK): frozenset({_S.CANCELLED}),
     (_S.WAITING, Cause.GIVE_UP): frozenset({_S.CANCELLED}),
     (_S.UNKNOWN, Cause.SKIP): frozenset({_S.COMPLETED, _S.COMPENSATION_SKIPPED}),
     (_S.COMPLETED, Cause.SKIP): frozenset({_S.COMPENSATION_SKIPPED}),
+    (_S.UNKNOWN, Cause.CHILD): frozenset({_S.COMPLETED, _S.FAILED, _S.COMPENSATING}),
+    (_S.COMPLETED, Cause.CHILD): frozenset({_S.COMPENSATING}),
+    (_S.COMPENSATING, Cause.CHILD): frozenset({_S.COMPENSATED, _S.COMPENSATION_FAILED}),
     (_S.UNKNOWN, Cause.RESOLVE): frozenset({_S.COMPLETED, _S.FAILED}),
     (_S.FAILED, Cause.SKIP): frozenset({_S.SKIPPED}),
     **{
@@ -223,6 +235,7 @@ SAGA_EDGES: dict[tuple[SagaState, Cause], frozenset[SagaState]] = {
     (_G.STARTED, Cause.REWIND): frozenset({_G.COMPENSATING}),
     (_G.FAILED, Cause.REWIND): frozenset({_G.COMPENSATING}),
     (_G.COMPENSATING, Cause.REWIND): frozenset({_G.STARTED}),
+    **{(state, Cause.PARENT): frozenset({_G.COMPENSATING}) for state in (_G.STARTED, _G.FAILED, _G.COMPLETED)},
 }
 
 

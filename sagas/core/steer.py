@@ -108,7 +108,7 @@ def skip(draft: Draft, trigger: t.Skip) -> str:
     stuck = step.status in (StepStatus.FAILED, StepStatus.UNKNOWN) and step.hold in UNDECIDED
     if not stuck and step.status not in (StepStatus.PENDING, StepStatus.WAITING):
         _refuse(draft, trigger, f"expected a step that is still to be done, {_name(draft, step)} is {step.status}")
-    doubtful = step.doubt or step.status is StepStatus.UNKNOWN or step.waits is Wait.ANSWER
+    doubtful = step.doubt or step.status is StepStatus.UNKNOWN or step.waits in (Wait.ANSWER, Wait.CHILD)
     fresh = draft.move(trigger.position, Cause.SKIP, StepStatus.COMPLETED if doubtful else StepStatus.SKIPPED)
     draft.free(trigger.position)
     fresh.doubt, fresh.waits = doubtful, Wait.NONE

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from .states import SagaState
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -148,6 +150,15 @@ class Waits(AttemptTrigger):
 
 
 @dataclass(frozen=True, slots=True)
+class ChildStarted(AttemptTrigger):
+    """The step's child saga is there; in the same transaction."""
+
+    kind: ClassVar[str] = "child_started"
+    #: It was there before, or has ended already: look at once.
+    look: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Absent(AttemptTrigger):
     """The probe says that the action surely never happened: there is nothing to undo."""
 
@@ -178,6 +189,29 @@ class Signal:
     kind: ClassVar[str] = "signal"
     name: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """Where the step's child saga stands, now that it has ended; what it ended with travels beside."""
+
+    kind: ClassVar[str] = "child_ended"
+    step: str
+    round: int
+    state: SagaState
+    code: str = ""
+    message: str = ""
+    #: It can not be undone.
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParentUndoes:
+    """The step that this saga is the child of is undone, or is not wanted any more; for this reason."""
+
+    kind: ClassVar[str] = "parent_undoes"
+    code: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,8 +355,11 @@ class Assign(StepTrigger):
 #: All of them, for tests that must miss none.
 TRIGGERS: tuple[type, ...] = (
     Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, NoCode, Unrecorded, ThreadEnded, Checked,
-    PassedOver, OpenedOut, Waits, Absent, Answer, Signal, WorkerLost, NoHandler, FlagStale, Compensate, Retry, Cancel,
-    Pause, Resume, RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
+    PassedOver, OpenedOut, Waits, ChildStarted, Absent, Answer, Signal, ChildEnded, ParentUndoes, WorkerLost, NoHandler,
+    FlagStale, Compensate, Retry, Cancel, Pause, Resume, RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
 )  # fmt: skip
 
-Trigger = AttemptTrigger | Answer | Signal | Look | WorkerLost | NoHandler | FlagStale | OperatorTrigger
+Trigger = (
+    AttemptTrigger | Answer | Signal | ChildEnded | ParentUndoes | Look | WorkerLost | NoHandler | FlagStale
+    | OperatorTrigger
+)  # fmt: skip

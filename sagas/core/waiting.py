@@ -68,7 +68,7 @@ def _limit(draft: Draft, position: int, wish: timedelta | None = None) -> None:
 
 def pass_gate(draft: Draft, position: int, cause: Cause) -> bool:
     """The action may run now; where there is none the step is done, and that is the answer."""
-    done = not draft.saga.graph.steps[position].action
+    done = not draft.saga.graph.steps[position].does
     step = draft.move(position, cause, StepStatus.COMPLETED if done else StepStatus.PENDING)
     step.opened = True
     _wait_no_more(draft, position)

@@ -76,6 +76,9 @@ def compile_graph(items: Sequence[StepItem], policy: Policy | None = None) -> Gr
 
 def _spec(step: StepDefinition, needed: tuple[int, ...]) -> StepSpec:
     action = registry.handler(step.action, undo=False) if step.action else _NOTHING
+    nested = step.more.get("saga", "")
+    if nested:
+        registry.definition(nested)
     if step.more.get("probe"):
         registry.handler(step.more["probe"], undo=False)
     undo = registry.handler(step.compensation, undo=True) if step.compensation else None
@@ -91,7 +94,8 @@ def _spec(step: StepDefinition, needed: tuple[int, ...]) -> StepSpec:
         undo_retry=step.undo_retry or (undo.retry if undo else None) or settings.DEFAULT_COMPENSATION_RETRY,
         timeout=step.timeout or action.timeout or settings.DEFAULT_TIMEOUT.total_seconds(),
         undo_timeout=step.undo_timeout or _timeout(undo) or settings.DEFAULT_TIMEOUT.total_seconds(),
-        atomic=action.atomic,
+        # A child saga is started in the transaction that records it.
+        atomic=action.atomic or bool(nested),
         undo_atomic=bool(undo and undo.atomic),
         computed=callable(step.input),
         **step.more,

@@ -56,7 +56,7 @@ def mistakes(
 
 def _no_reason(spec: StepSpec) -> str:
     """A reason of blanks: without any the step is refused when it is declared."""
-    if spec.compensation or spec.no_compensation.strip():
+    if spec.compensation or spec.saga or spec.no_compensation.strip():
         return ""
     return "has neither a compensation nor a reason why it has none"
 

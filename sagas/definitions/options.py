@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.conditions import parse
 from ..core.errors import DefinitionError
-from ..core.graph import CODE, MAX_NAME, ON_TIMEOUT, StepSpec
+from ..core.graph import CODE, MAX_NAME, ON_TIMEOUT, SAGA, StepSpec
 from .handlers import check_name
 
 #: A function of (context, outputs).
@@ -25,9 +25,10 @@ def read_more(what: str, *, action: str, **words: Any) -> dict[str, Any]:
     gates += [name for name in ("delay", "until") if words[name] is not None]
     if len(gates) > 1:
         raise DefinitionError(f"{what}: expected one of wait_for, delay, until, approval, got {' and '.join(gates)}")
+    action = action or words["saga"]
     if not action and not gates:
         raise DefinitionError(
-            f"{what}: expected an action, or something to wait for (wait_for, delay, until, approval)"
+            f"{what}: expected an action, a child saga, or something to wait for (wait_for, delay, until, approval)"
         )
     if action and words["wait_for"]:
         raise DefinitionError(
@@ -42,6 +43,19 @@ def read_more(what: str, *, action: str, **words: Any) -> dict[str, Any]:
     words["when"] = _condition(what, words["when"])
     words["until"] = _until(what, words["until"])
     return {name: value for name, value in words.items() if value}
+
+
+def check_child(what: str, saga: str, **words: Any) -> None:
+    """A step that is a child saga has nothing else to do. Raises `DefinitionError`."""
+    if not saga:
+        return
+    check_name(SAGA + saga, what=f"{what}: saga")
+    others = [name for name, value in words.items() if value]
+    if others:
+        raise DefinitionError(
+            f"{what}: a step that is a child saga has no {' and no '.join(others)}: that belongs into the steps of "
+            f"{saga!r}"
+        )
 
 
 def _check_people(what: str, words: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.errors import DefinitionError
+from ..core.graph import SAGA
 
 if TYPE_CHECKING:
     from .definition import SagaDefinition
@@ -40,6 +41,10 @@ class Registry:
             )
         self.definitions[definition.name] = definition
         self.edition += 1
+
+    def names(self) -> frozenset[str]:
+        """What a worker that imports this can run: handlers, and definitions as child sagas."""
+        return frozenset(self.handlers).union(SAGA + name for name in self.definitions)
 
     def definition(self, name: str) -> type[SagaDefinition]:
         """The definition of that name. Raises `DefinitionError` when there is none."""

@@ -11,7 +11,7 @@ from ..core.errors import DefinitionError
 from ..core.graph import FAIL
 from ..core.retry import RetryPolicy
 from .handlers import check_name, seconds
-from .options import Check, read_more
+from .options import Check, check_child, read_more
 
 #: A dict, or a function of (context, outputs) that returns one.
 StepInput = Mapping[str, Any] | Callable[[Any, Any], Any] | None
@@ -58,6 +58,7 @@ def step(  # noqa: PLR0913
     action: str = "",
     compensation: str = "",
     no_compensation: str = "",
+    saga: str = "",
     input: StepInput = None,  # noqa: A002
     after: Sequence[str] | None = None,
     retry: RetryPolicy | None = None,
@@ -100,6 +101,10 @@ def step(  # noqa: PLR0913
     its own input (the element, or `input` as a function of (context, outputs, item)), output, retry and compensation;
     the step's output is the list of theirs. More than `max_items` is refused.
 
+    `saga`: in place of an action, the name of a definition: a child saga is started with the step's input as its
+    context, and its context at its end is the step's output. It is rolled back when the step is undone; one that rolls
+    back by itself fails the step with its reason.
+
     Raises `DefinitionError` with the exact reason.
     """
     what = f"step {name!r}"
@@ -108,9 +113,17 @@ def step(  # noqa: PLR0913
         check_name(action, what=f"{what}: action")
     if compensation:
         check_name(compensation, what=f"{what}: compensation")
+    check_child(
+        what,
+        saga,
+        **{"action": action, "compensation": compensation, "no_compensation": no_compensation, "wait_for": wait_for},
+        **{"probe": probe, "at_most_once": at_most_once, "pivot": pivot, "wait_timeout": wait_timeout},
+        **{"undo_retry": undo_retry, "undo_timeout": undo_timeout},
+    )
     more = read_more(
         what,
         action=action,
+        saga=saga,
         wait_for=wait_for,
         delay=seconds(delay, what=f"{what}: delay"),
         until=until,
@@ -127,9 +140,9 @@ def step(  # noqa: PLR0913
         for_each=for_each,
         max_items=max_items,
     )
-    if not (action or compensation or no_compensation):
+    if not (action or saga or compensation or no_compensation):
         no_compensation = "it only waits"
-    if bool(compensation) == bool(no_compensation):
+    if not saga and bool(compensation) == bool(no_compensation):
         raise DefinitionError(
             f"{what}: expected either compensation='…' or no_compensation='why there is nothing to undo', got "
             f"{'both' if compensation else 'neither'}"

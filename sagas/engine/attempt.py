@@ -23,6 +23,7 @@ from ..exceptions import StoreError
 from ..store.base import Result, Store, Submission, Verdict
 from .before import CommitNow, ask_probe, check, prepare
 from .blueprint import MissingCodeError
+from .children import start_child
 from .claimed import Attempt
 from .connections import left_open, nesting, open_now
 from .elements import join
@@ -42,6 +43,14 @@ def run(attempt: Attempt, store: Store, commit_now: CommitNow, offer: Callable[[
     if attempt.spec.join:
         return Ended(join(attempt))
     handler = registry.handlers.get(attempt.handler_name)
+    if attempt.spec.saga and handler is None:
+        return _run_child(attempt, store, commit_now, offer)
+    return _run_handler(attempt, handler, store, commit_now, offer)
+
+
+def _run_handler(
+    attempt: Attempt, handler: Handler | None, store: Store, commit_now: CommitNow, offer: Callable[[], Offer | None]
+) -> Ended:
     unknown = handler is None or handler.undo != attempt.claim.undo
     if unknown and (attempt.handler_name or not attempt.spec.checks):
         return Ended(attempt.submission(t.HandedBack))
@@ -54,7 +63,7 @@ def run(attempt: Attempt, store: Store, commit_now: CommitNow, offer: Callable[[
         return Ended(known)
     crash_point("before_handler", attempt.claim.undo)
     if attempt.atomic:
-        return _run_atomic(attempt, handler, context, store, offer)
+        return _run_atomic(attempt, lambda: returned(attempt, context, call(handler, context)), store, offer)
     submission = _outcome(attempt, handler, context)
     crash_point("after_handler", attempt.claim.undo)
     return Ended(submission)
@@ -119,8 +128,19 @@ class _NotRecorded(Exception):
     """The claim was lost: the transaction must be rolled back, and the handler's effects with it."""
 
 
+def _run_child(attempt: Attempt, store: Store, commit_now: CommitNow, offer: Callable[[], Offer | None]) -> Ended:
+    """Start the step's child saga, in the transaction that records it: there is no doubt, and no orphan."""
+    ended = _prepare(attempt, commit_now)
+    if ended is None:
+        ended = _run_atomic(attempt, lambda: start_child(attempt, store), store, offer)
+        crash_point("child_after_commit")
+        if ended == Ended():  # in a rollback none is started any more
+            return Ended(attempt.submission(t.HandedBack))
+    return ended
+
+
 def _run_atomic(
-    attempt: Attempt, handler: Handler, context: StepContext, store: Store, offer: Callable[[], Offer | None]
+    attempt: Attempt, work: Callable[[], Submission], store: Store, offer: Callable[[], Offer | None]
 ) -> Ended:
     """The handler's effects and its outcome in one transaction, the saga's lock taken last."""
     submission: Submission | None = None
@@ -128,10 +148,10 @@ def _run_atomic(
     try:
         with store.atomic():
             depth = nesting()
-            value = call(handler, context)
+            found = work()
             if nesting() != depth:
                 raise RuntimeError("the handler left a transaction open, or ended the one that it was called in")
-            submission = returned(attempt, context, value)
+            submission = found
             result = store.apply([submission], offer(), wait=True)[0]
             if result.verdict is not Verdict.APPLIED:
                 raise _NotRecorded

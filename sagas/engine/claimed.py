@@ -26,6 +26,8 @@ class Attempt:
     claim: Claim
     worker: UUID
     texts: Texts
+    #: How many sagas are above its own.
+    depth: int = 0
 
     @property
     def spec(self) -> StepSpec:
@@ -35,7 +37,7 @@ class Attempt:
     @property
     def handler_name(self) -> str:
         """The handler it needs."""
-        return self.spec.compensation if self.claim.undo else self.spec.action
+        return self.spec.compensation if self.claim.undo else self.spec.does
 
     @property
     def timeout(self) -> float:

@@ -132,6 +132,8 @@ _UNDO = (Q(saga__state=SagaState.STARTED) & ~Q(status=StepStatus.SKIPPED)) | _DO
 def _needs(name: str, spec: StepSpec) -> Iterator[_Need]:
     if spec.action:
         yield _Need(f"the action {spec.action!r}", _FORWARD, lambda context: _handler(spec.action, undo=False))
+    if spec.saga:
+        yield _Need(f"the child saga {spec.saga!r}", _FORWARD, lambda context: _definition(spec.saga))
     if spec.compensation:
         yield _Need(
             f"the compensation {spec.compensation!r}", _UNDO, lambda context: _handler(spec.compensation, undo=True)
@@ -168,6 +170,10 @@ def _lookup(name: str, step: str, word: str) -> Callable[[Mapping[str, Any]], st
         return "" if callable(getattr(found, word)) else "is gone"
 
     return gone
+
+
+def _definition(name: str) -> str:
+    return "" if name in registry.definitions else "is gone"
 
 
 def _handler(name: str, *, undo: bool) -> str:

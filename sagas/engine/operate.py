@@ -19,6 +19,7 @@ from ..exceptions import MAX_MESSAGE, SagaNotFoundError
 from ..models import Saga, Step
 from ..store import get_store
 from ..store.base import Payload, Result, Submission, Verdict
+from .children import carry, check_parent
 from .notify import hint
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def clean(text: str, *, what: str, limit: int) -> str:
 def apply_trigger(saga: Saga | UUID, trigger: OperatorTrigger | Signal, payload: Payload | None = None) -> Saga:
     """Decide and record what somebody asks for; the workers hear of it once that is durable."""
     key: UUID = saga.pk if isinstance(saga, Saga) else saga
+    check_parent(get_store(), key, trigger)
     crash_point("operate_before_commit")
     submit(Submission(key, trigger, payload))
     found: Saga = Saga.objects.using(app_settings().DATABASE).get(pk=key)
@@ -96,6 +98,7 @@ def submit(submission: Submission) -> Result:
     if result.error is not None:
         raise result.error
     store.after_commit(lambda: _announce(submission.saga_id, result))
+    store.after_commit(lambda: carry(store, result))
     return result
 
 

@@ -65,9 +65,9 @@ def insert(sagas: Sequence[NewSaga], store: Store) -> list[Saga]:
     crash_point("start_before_commit")
     inserted = store.insert(sagas)
     started = [_as_saga(new, known) for new, known in zip(sagas, inserted, strict=True)]
-    fresh = [(saga.pk, _first_queue(new)) for saga, new in zip(started, sagas, strict=True) if _waits(saga)]
+    fresh = [(saga.pk, first_queue(new)) for saga, new in zip(started, sagas, strict=True) if _waits(saga)]
     if fresh:
-        store.after_commit(lambda: _announce(fresh))
+        store.after_commit(lambda: announce(fresh))
     return started
 
 
@@ -75,11 +75,13 @@ def _waits(saga: Saga) -> bool:
     return saga.was_created and not saga.is_terminal
 
 
-def _first_queue(new: NewSaga) -> str:
+def first_queue(new: NewSaga) -> str:
+    """Where its first step is done."""
     return next((spec.queue for spec in new.graph.steps if not spec.depends_on), "")
 
 
-def _announce(fresh: Sequence[tuple[UUID, str]]) -> None:
+def announce(fresh: Sequence[tuple[UUID, str]]) -> None:
+    """Hints for new sagas, each to the queue of its first step."""
     crash_point("start_after_commit")
     for saga_id, queue in fresh:
         hint([saga_id], participant=queue)
@@ -217,7 +219,7 @@ def _payload_hash(new: NewSaga, given: str, *, rollback: bool | None, own_steps:
 
 def _own_steps(new: NewSaga) -> tuple[Any, ...]:
     return tuple(
-        (spec.name, spec.action, spec.compensation, spec.depends_on, _sorted(new.inputs.get(position, "{}")))
+        (spec.name, spec.does, spec.compensation, spec.depends_on, _sorted(new.inputs.get(position, "{}")))
         for position, spec in enumerate(new.graph.steps)
     )
 

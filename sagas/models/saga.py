@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import app_settings
+from ..core.children import MAX_DEPTH
 from ..core.states import ALIVE, TERMINAL, SagaState, StepStatus
 from ..core.workflow import WorkflowStatus, workflow_status
 from ..definitions.definition import SagaDefinition
@@ -168,6 +169,22 @@ class Saga(SagaOperations):
     overdue_at = models.DateTimeField(_("overdue since"), null=True, blank=True)
     #: While rolling back in part: the position of the step that is opened again.
     rewind_to = models.PositiveSmallIntegerField(_("rolling back to"), null=True, blank=True)
+    #: The saga whose step has started this one, and that step's name and round. No index: a child's id is known from
+    #: them, see `sagas.core.children`.
+    parent = models.ForeignKey(
+        "self",
+        verbose_name=_("parent"),
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    parent_step = models.CharField(_("step of the parent"), max_length=100, blank=True, default="")
+    parent_round = models.PositiveSmallIntegerField(_("round of that step"), default=0)
+    #: How many sagas are above it.
+    depth = models.PositiveSmallIntegerField(_("depth"), default=0)
     #: Why a person must look; empty when nobody must.
     attention = models.CharField(_("attention"), max_length=20, blank=True, default="")
     error_code = models.CharField(_("error code"), max_length=100, blank=True, default="")
@@ -231,6 +248,7 @@ class Saga(SagaOperations):
                 | models.Q(paused_at__isnull=False)
                 | models.Q(wake_at__isnull=False),
             ),
+            models.CheckConstraint(name="sagas_depth", condition=models.Q(depth__lte=MAX_DEPTH)),
         ]
 
     def __str__(self) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..core.children import child_id
+from ..core.graph import SAGA
 from ..core.states import StepStatus
 from .managers import InSagasDatabase
 from .saga import Saga
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 STEP_STATUSES = [(status.value, _(status.value)) for status in StepStatus]
 
@@ -79,3 +86,13 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_child(self) -> bool:
+        """Whether it is done by a child saga."""
+        return self.action.startswith(SAGA)
+
+    @property
+    def child_id(self) -> UUID | None:
+        """The child saga that it has started (in this round); None where it is none, or has not begun."""
+        return child_id(self.saga_id, self.name, self.round) if self.is_child and self.attempt else None

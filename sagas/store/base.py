@@ -43,6 +43,11 @@ class NewSaga:
     subject_id: str = ""
     deadline_at: datetime | None = None
     request_id: str = ""
+    #: For a child saga: whose step has started it, the step's name and round; how many sagas are above it.
+    parent: UUID | None = None
+    parent_step: str = ""
+    parent_round: int = 0
+    depth: int = 0
     #: The sweep looks at it after this time if nobody has before.
     wake_in: timedelta = timedelta(0)
 
@@ -143,6 +148,8 @@ class Result:
     claims: list[Claim] = field(default_factory=list)
     #: Steps that could run now and that nobody took.
     unclaimed: list[int] = field(default_factory=list)
+    #: Steps whose child sagas must be looked at.
+    errands: list[int] = field(default_factory=list)
     #: The store's own keys of the steps' rows.
     keys: Sequence[int] = ()
     #: The payloads after it, where the store has read them anyway.
@@ -172,6 +179,14 @@ class DueSaga:
 
     id: UUID
     wake_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a child saga takes over from its parent."""
+
+    owner: str = ""
+    priority: int = 0
 
 
 class Store(ABC):
@@ -207,6 +222,10 @@ class Store(ABC):
     @abstractmethod
     def now(self) -> datetime:
         """The store's time: the only one that goes into rows."""
+
+    def inherited(self, saga_id: UUID) -> Inherited:
+        """What the saga's children take over from it."""
+        return Inherited()
 
     def clock(self) -> datetime:
         """About the store's time, without asking it."""

@@ -19,6 +19,7 @@ from ..core.triggers import (
     Answer,
     AttemptTrigger,
     Checked,
+    ChildEnded,
     Completed,
     Edit,
     OpenedOut,
@@ -173,6 +174,7 @@ def _decided(submission: Submission, write: SagaWrite, decision: Decision, befor
         before,
         decision.claims,
         decision.unclaimed,
+        decision.errands,
         loaded.keys,
     )
 
@@ -220,7 +222,9 @@ def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, de
 def _note_output(write: SagaWrite, trigger: Trigger, payload: Payload) -> None:
     if payload.output is None:
         return
-    if isinstance(trigger, Signal):
+    if isinstance(trigger, ChildEnded):
+        write.outputs[write.loaded.saga.graph.names[trigger.step]] = payload.output
+    elif isinstance(trigger, Signal):
         write.outputs[write.loaded.saga.graph.signals[trigger.name]] = payload.output
     elif isinstance(trigger, StepTrigger):
         write.outputs[trigger.position] = payload.output

@@ -12,7 +12,7 @@ from ..core.claims import Offer
 from ..core.history import Entry
 from ..core.rows import SagaRow, StepRow, fresh_steps
 from ..core.start import opening
-from .base import DueSaga, Existing, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
+from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
 from .grouping import SagaWrite, decide_group
 
 
@@ -51,6 +51,8 @@ class MemoryStore(Store):
         saga, entry = opening(
             new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner, deadline_at=new.deadline_at
         )
+        saga.parent, saga.parent_step, saga.parent_round = new.parent, new.parent_step, new.parent_round
+        saga.depth = new.depth
         self.sagas[new.id] = Loaded(saga, fresh_steps(new.graph), new.name, new.request_id)
         inputs: dict[int, str | None] = dict.fromkeys(range(len(new.graph.steps)))
         inputs.update(new.inputs)
@@ -72,6 +74,12 @@ class MemoryStore(Store):
     def _texts(self, saga_id: UUID) -> Texts:
         found = self.payloads[saga_id]
         return Texts(self.sagas[saga_id].saga.revision, found.context, dict(found.inputs), dict(found.outputs))
+
+    def inherited(self, saga_id: UUID) -> Inherited:
+        """From what it was started with."""
+        with self._lock:
+            new = self.new[saga_id]
+        return Inherited(new.owner, new.priority)
 
     def due(self, *, limit: int, after: DueSaga | None = None) -> list[DueSaga]:
         """Sagas whose time has come."""

@@ -24,7 +24,7 @@ from ..core.rows import SagaRow, StepRow
 from ..core.triggers import Look
 from ..exceptions import StoreConflictError, StoreConnectionError, StoreDataError, StoreError
 from ..models import Saga, SagaGraph, Step
-from .base import DueSaga, Existing, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
+from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
 from .grouping import SagaWrite, decide_group
 from .reading import CONTEXT, PAYLOADS, SAGA_COLUMNS, STEP_COLUMNS, Read, added_step, collect
 from .sql import Dialect, dialect_for
@@ -142,6 +142,12 @@ class OrmStore(Store):
         for error in read.unreadable.values():
             raise error
         return {saga_id: (loaded.saga, loaded.steps) for saga_id, loaded in read.found.items()}
+
+    def inherited(self, saga_id: UUID) -> Inherited:
+        """From its row."""
+        with translated(self.alias):
+            rows = Saga.objects.using(self.alias).filter(pk=saga_id)
+            return Inherited(*(rows.values_list("owner", "priority").first() or ()))
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

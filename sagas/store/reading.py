@@ -40,6 +40,10 @@ SAGA_COLUMNS = (
     "deadline_at",
     "overdue_at",
     "rewind_to",
+    "parent_id",
+    "parent_step",
+    "parent_round",
+    "depth",
     "name",
     "request_id",
 )
@@ -113,7 +117,7 @@ def added_step(write: SagaWrite, position: int) -> Step:
     return Step(
         saga_id=write.loaded.saga.id,
         name=spec.name,
-        action=spec.action,
+        action=spec.does,
         compensation=spec.compensation,
         queue=spec.queue,
         depends_on=list(spec.depends_on),

@@ -30,7 +30,7 @@ from .sql import no_lock
 _NEW_SAGA = Columns(
     "id uuid, name text, version text, graph_id text, state text, rollback bool, context text, subject_type int, "
     "subject_id text, owner text, idempotency_key text, payload_hash text, tags text, priority int, wake_in float8, "
-    "deadline_at timestamptz, request_id text, done bool"
+    "deadline_at timestamptz, request_id text, done bool, parent_id uuid, parent_step text, parent_round int, depth int"
 )
 _NEW_STEP = Columns(
     "saga_id uuid, position int, name text, action text, compensation text, queue text, depends_on text, input text"
@@ -61,11 +61,12 @@ _INSERT = Prepared(
 WITH new AS (
     INSERT INTO sagas_saga (id, name, version, graph_id, state, revision, rollback, context, subject_type_id,
         subject_id, owner, idempotency_key, payload_hash, tags, priority, wake_at, deadline_at, attention, error_code,
-        error_message, request_id, created_at, updated_at, completed_at)
+        error_message, request_id, created_at, updated_at, completed_at, parent_id, parent_step, parent_round, depth)
     SELECT d.id, d.name, d.version, d.graph_id, d.state, 1, d.rollback, d.context::jsonb, d.subject_type, d.subject_id,
         d.owner, d.idempotency_key, d.payload_hash, d.tags::jsonb, d.priority,
         CASE WHEN d.done THEN NULL ELSE clock.now + d.wake_in * interval '1 second' END, d.deadline_at,
-        '', '', '', d.request_id, clock.now, clock.now, CASE WHEN d.done THEN clock.now END
+        '', '', '', d.request_id, clock.now, clock.now, CASE WHEN d.done THEN clock.now END,
+        d.parent_id, d.parent_step, d.parent_round, d.depth
     FROM (SELECT clock_timestamp() AS now) clock, {_NEW_SAGA.unnest} AS d({_NEW_SAGA.names})
     ON CONFLICT (name, owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at, wake_at
@@ -188,6 +189,7 @@ class Postgres:
                     new.id, new.name, new.version, new.graph.hash, str(state), new.rollback, new.context,
                     new.subject_type, new.subject_id, new.owner, new.idempotency_key, new.payload_hash, new.tags,
                     new.priority, new.wake_in.total_seconds(), new.deadline_at, new.request_id, not new.graph.steps,
+                    new.parent, new.parent_step, new.parent_round, new.depth,
                 )
             )  # fmt: skip
             history.append((new.id, new.owner, json.dumps(data)))
@@ -195,7 +197,7 @@ class Postgres:
                 needed = str(list(spec.depends_on))
                 steps.append(
                     (
-                        new.id, position, spec.name, spec.action, spec.compensation, spec.queue, needed,
+                        new.id, position, spec.name, spec.does, spec.compensation, spec.queue, needed,
                         new.inputs.get(position),
                     )
                 )  # fmt: skip

@@ -170,6 +170,7 @@ class Committer(Part):
                     claim=claim,
                     worker=owner,
                     texts=found,
+                    depth=result.saga.depth,
                 )
                 self._worker.accept(Run(attempt, claimed_at), crashed=result.steps[claim.position].crashes > 0)
 
@@ -194,6 +195,7 @@ class Committer(Part):
             logger.error(
                 "refused: %s", result.reason, extra={"action": "refused", "saga_id": str(item.submission.saga_id)}
             )
+        worker.sweeper.run_errands(result)
         if result.unclaimed and not item.is_look:
             self._pass_on(result)
         if item.then is not None:

@@ -26,11 +26,11 @@ class Identity:
         self.slots = slots
         #: Unique for ever together with the id.
         self.next_token = count(1).__next__
-        self.handlers = frozenset(registry.handlers)
+        self.handlers = registry.names()
 
     def register(self) -> None:
         """Write the row that says this process lives."""
-        self.handlers = frozenset(registry.handlers)
+        self.handlers = registry.names()
         Worker.objects.using(app_settings().DATABASE).create(
             id=self.id,
             host=socket.gethostname()[:255],

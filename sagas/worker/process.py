@@ -236,6 +236,7 @@ class Worker:
         result.submission.sender = run
         self.settled(run)
         self.committer.remember([result])
+        self.sweeper.run_errands(result)
         self.committer.handle_claims([result], time.monotonic())
         self.inbox.nudge()
 

@@ -19,6 +19,7 @@ from ..conf import app_settings
 from ..core.claims import handler_name
 from ..core.triggers import NoHandler, WorkerLost
 from ..crash import crash_point
+from ..engine.children import Errand, errands, news
 from ..exceptions import StoreError
 from ..models import Worker as WorkerRow
 from ..store.base import DueSaga, Result, Submission, Verdict
@@ -42,6 +43,7 @@ class Sweeper(Part):
         self._wake = threading.Event()
         self._looked_at: deque[Result] = deque()
         self._pending: set[UUID] = set()
+        self._errands: deque[Errand] = deque()
         self._down = False
         #: The last sweep found no due saga that this process could run: a burst may end.
         self.found_nothing = False
@@ -50,6 +52,13 @@ class Sweeper(Part):
         """Sweep now: there may be something."""
         self.found_nothing = False
         self._wake.set()
+
+    def run_errands(self, result: Result) -> None:
+        """See to it that child sagas and their parents hear of each other what this result means for them."""
+        found = errands(result)
+        if found:
+            self._errands.extend(found)
+            self.wake()
 
     def _interval(self) -> float:
         settings = app_settings()
@@ -80,6 +89,7 @@ class Sweeper(Part):
 
     def sweep(self) -> bool:
         """One look at what is due; whether there was so much of it that another look is due at once."""
+        self._tell()
         self._examine()
         slots = self._worker.slots.offer()[0] - self._worker.inbox.waiting_looks
         if slots < 1:
@@ -96,8 +106,21 @@ class Sweeper(Part):
                 break
             after = page[-1]
         # Woken meanwhile: what was looked at before that may be out of date.
-        self.found_nothing = not (put or self._pending or self._looked_at or self._wake.is_set())
+        left = self._pending or self._looked_at or self._errands
+        self.found_nothing = not (put or left or self._wake.is_set())
         return put >= slots > PAGE // 2
+
+    def _tell(self) -> None:
+        todo = [self._errands.popleft() for _ in range(len(self._errands))]
+        if not todo:
+            return
+        crash_point("errand")
+        try:
+            for submission in news(self._worker.store, todo):
+                self._put(submission)
+        except BaseException:
+            self._errands.extend(todo)
+            raise
 
     def _look(self, due: DueSaga) -> bool:
         if due.id in self._pending:
@@ -140,7 +163,8 @@ class Sweeper(Part):
         if result.saga is None:
             return
         for position in result.unclaimed:
-            if handler_name(result.saga.graph, result.steps[position]) not in known:
+            name = handler_name(result.saga.graph, result.steps[position])
+            if name and name not in known:
                 self._put(Submission(result.submission.saga_id, NoHandler(position)))
 
     def _put(self, submission: Submission) -> None:

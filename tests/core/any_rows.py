@@ -12,7 +12,7 @@ from sagas.core.graph import Graph, Policy
 from sagas.core.rows import SagaRow, StepRow
 from sagas.core.states import CLAIMED, GATES, TERMINAL, UNDECIDED, Hold, SagaState, StepStatus, Wait
 
-from .build import ANNA, BERT, EPOCH, SAGA, SECOND, diamond, gate, line, side_by_side, spec
+from .build import ANNA, BERT, EPOCH, SAGA, SECOND, child, diamond, gate, line, side_by_side, spec
 
 GRAPHS = [
     line(1),
@@ -25,10 +25,12 @@ GRAPHS = [
     Graph([spec("a", approval=True), spec("b", 0, when="x", delay=5.0, approve_undo=2, pause_after=True)]),
     Graph([gate("a", wait_for="paid", wait_timeout=5.0), spec("b", 0, wait_timeout=5.0, at_most_once=True)]),
     Graph([spec("a"), spec("b", 0, pivot=True), spec("c", 1)], Policy(serial_undo=True, on_deadline="attention")),
+    Graph([child("a"), spec("b", 0), child("c", 0, when="x", approve_undo=1)]),
 ]
 #: Surely without an effect: a step in doubt is never recorded so.
 SURE = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
 ANSWERS = st.sampled_from(["yes", "no"])
+TERMINAL_STATES = sorted(TERMINAL)
 WORKERS = st.sampled_from([ANNA, BERT])
 TOKENS = st.integers(1, 3)
 TIMES = st.sampled_from([None, EPOCH - SECOND, EPOCH, EPOCH + SECOND])
@@ -58,13 +60,16 @@ def step_rows(draw: st.DrawFn, graph: Graph, position: int, *, sound: bool) -> S
 
 def _waits(draw: st.DrawFn, row: StepRow, graph: Graph) -> bool:
     """What waits, waits for something that its step can wait for."""
-    own = graph.steps[row.position].gate
+    spec = graph.steps[row.position]
+    own = Wait.CHILD if spec.saga else spec.gate
     row.answer, row.opened = draw(st.sampled_from(["", "", "yes", "no"])), draw(st.booleans())
     if row.status is StepStatus.WAITING:
-        row.waits = draw(st.sampled_from([Wait.ANSWER, own or Wait.ANSWER]))
+        row.waits = draw(st.sampled_from([own or Wait.ANSWER, spec.gate or own or Wait.ANSWER]))
     elif row.status is StepStatus.COMPENSATING and draw(st.booleans()):
-        row.waits = Wait.ANSWER
+        row.waits = Wait.CHILD if spec.saga else Wait.ANSWER
     if row.hold in UNDECIDED and row.status not in (StepStatus.FAILED, StepStatus.UNKNOWN):
+        row.hold = Hold.NONE
+    if row.hold is Hold.CHILD and not (spec.saga and row.status is StepStatus.UNKNOWN):
         row.hold = Hold.NONE
     if row.hold is Hold.OVERDUE and row.status is not StepStatus.WAITING:
         row.hold = Hold.NONE
@@ -107,6 +112,14 @@ def _of_kind(kind: Any) -> st.SearchStrategy[t.Trigger]:
         t.Answer: st.builds(t.Answer, positions, st.integers(1, 2), st.integers(0, 4), flags, flags, ANSWERS),
         t.Signal: st.builds(t.Signal, st.sampled_from(["paid", "nobody waits for it"]), ANSWERS),
         t.FlagStale: st.builds(t.FlagStale),
+        t.ChildEnded: st.builds(
+            t.ChildEnded,
+            st.sampled_from(["a", "b", "nobody"]),
+            st.integers(1, 2),
+            st.sampled_from(TERMINAL_STATES),
+            refused=flags,
+        ),
+        t.ParentUndoes: st.builds(t.ParentUndoes),
     }
     if kind in special:
         return special[kind]

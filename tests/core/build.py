@@ -39,6 +39,11 @@ def gate(name: str, *needs: int, **options: Any) -> StepSpec:
     return StepSpec(name, "", no_compensation="it only waits", depends_on=needs, **options)
 
 
+def child(name: str, *needs: int, **options: Any) -> StepSpec:
+    """A step that is a child saga."""
+    return StepSpec(name, "", saga=f"{name}_saga", atomic=True, depends_on=needs, **options)
+
+
 def line(length: int, **options: Any) -> Graph:
     """Steps that wait for each other in a line: a, b, c …"""
     return Graph([spec("abcdef"[n], *([n - 1] if n else []), **options) for n in range(length)])
@@ -56,7 +61,7 @@ def diamond(**options: Any) -> Graph:
 
 def handlers(graph: Graph) -> frozenset[str]:
     """The names of all handlers of a graph."""
-    return frozenset(name for step in graph.steps for name in (step.action, step.compensation) if name)
+    return frozenset(name for step in graph.steps for name in (step.does, step.compensation) if name)
 
 
 class Driver:

@@ -82,7 +82,10 @@ def test_fold__every_field_of_a_row():
 def test_fold__every_field_of_a_saga_but_those_that_are_not_history():
     known = {field.name for field in fields(SagaRow)}
 
-    assert known - set(SAGA_FIELDS) == {"id", "graph", "rollback", "revision", "wake_at", "updated_at"}
+    assert known - set(SAGA_FIELDS) == {
+        *("id", "graph", "rollback", "revision", "wake_at", "updated_at"),
+        *("parent", "parent_step", "parent_round", "depth"),
+    }
 
 
 def test_fold__notes_are_passed_over():

@@ -23,7 +23,7 @@ from sagas.core.retry import RetryPolicy
 from sagas.core.rows import SagaRow, StepRow, fresh_steps
 from sagas.core.states import SAGA_EDGES, STEP_EDGES, TERMINAL, Cause, SagaState, StepStatus
 
-from .build import ANNA, EPOCH, SAGA, gate, handlers, line, side_by_side, spec
+from .build import ANNA, EPOCH, SAGA, child, gate, handlers, line, side_by_side, spec
 
 TWICE: dict[str, Any] = {"retry": RetryPolicy(2, jitter=False), "undo_retry": RetryPolicy(2, jitter=False)}
 ONCE: dict[str, Any] = {"retry": RetryPolicy(1), "undo_retry": RetryPolicy(1)}
@@ -101,6 +101,21 @@ CASES = {
     "undone with approval, one by one": steered(
         Graph([spec("a", approve_undo=2, **ONCE), spec("b", **ONCE)], Policy(serial_undo=True)), t.Approve, t.Skip
     ),
+    "a child saga": steered(Graph([child("a", **ONCE)]), t.ChildStarted, t.ChildEnded, t.Skip, t.Resolve, crashes=1),
+    "a child saga, gone back to": steered(
+        Graph([spec("a", **ONCE), child("b", 0, **ONCE)]), t.ChildStarted, t.ChildEnded, t.Rewind, rounds=2
+    ),
+    "child sagas side by side, not rolled back": steered(
+        Graph([child("a", **ONCE), child("b", **ONCE)]), t.ChildStarted, t.ChildEnded, rollback=False
+    ),
+    "a child saga, paused, undone with approval": steered(
+        Graph([child("a", approve_undo=1, **ONCE)], Policy(serial_undo=True)),
+        t.ChildStarted, t.ChildEnded, t.Pause, t.Resume, t.Approve, t.Assign,
+    ),
+    "undone by its parent": steered(line(2, **ONCE), t.ParentUndoes, rollback=False),
+    "behind its point of no return, by its parent": steered(
+        Graph([spec("a", **ONCE), spec("b", 0, pivot=True, **ONCE)]), t.ParentUndoes, t.Rewind
+    ),
     "it stops after the first": steered(
         Graph([spec("a", pause_after=True, **ONCE), spec("b", 0, **ONCE)]), t.Resume, t.Skip
     ),
@@ -175,6 +190,8 @@ class Explorer:
             return conditional and step.status is StepStatus.RUNNING and opens
         if conditional and isinstance(trigger, t.Completed):
             return step.status is StepStatus.COMPENSATING
+        if isinstance(trigger, t.ChildStarted):
+            return bool(spec.saga) and not conditional
         if isinstance(trigger, (t.Waits, t.Absent)):
             return type(trigger) in self.case.more
         rare = isinstance(trigger, (t.HandedBack, t.Unrecorded, t.NoCode)) or getattr(trigger, "thread_alive", False)
@@ -183,6 +200,10 @@ class Explorer:
     def _more(self, steps: list[StepRow]) -> Iterator[t.Trigger]:
         yield from (t.Pause(), t.Resume(), t.Cancel(), t.RunNow())
         yield from (t.Signal(name, digest) for name in self.case.graph.signals for digest in ("yes", "no"))
+        yield t.ParentUndoes("cancel", "why")
+        for name, step in zip(self.graph.names, steps, strict=True):
+            for state in (SagaState.COMPLETED, SagaState.COMPENSATED, SagaState.FAILED):
+                yield from (t.ChildEnded(name, step.round, state, "no", "", refused) for refused in (True, False))
         for step in steps:
             at = step.position
             yield from (kind("op", "why", None, at) for kind in (t.Edit, t.Skip, t.Deny, t.Rewind))
@@ -208,6 +229,7 @@ def _endings(step: StepRow, token: int) -> Iterator[t.Trigger]:
     yield t.Waits(*at)
     yield t.Waits(*at, timeout=timedelta(hours=1))
     yield t.Absent(*at)
+    yield from (t.ChildStarted(*at, look=look) for look in (True, False))
     yield t.PassedOver(*at)
     yield t.Checked(*at)
     yield from (t.OpenedOut(*at, count=count) for count in (0, 1))

@@ -30,6 +30,9 @@ WANTED = {
     t.WorkerLost: "edge edge edge edge edge",
     t.Answer: "edge edge edge edge edge",
     t.Signal: "edge refused refused refused refused",
+    t.ChildEnded: "edge edge edge edge edge",
+    # A parent undoes also what is complete.
+    t.ParentUndoes: "edge edge edge ignored edge",
     # A rollback in part becomes a full one; a full one stays as it is.
     t.Compensate: "edge refused edge refused edge",
     t.Cancel: "edge refused edge refused refused",

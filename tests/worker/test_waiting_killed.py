@@ -57,6 +57,6 @@ def test_killed_at__goes_on_where_it_was(on_pg: Program, point: str, ends: str) 
 
 
 def test_every_point_is_known() -> None:
-    from sagas.crash import POINTS as known_points
+    from sagas import crash
 
-    assert {point.split(":")[0].split(".")[0] for point in POINTS} <= set(known_points)
+    assert {point.split(":")[0].split(".")[0] for point in POINTS} <= set(crash.POINTS)

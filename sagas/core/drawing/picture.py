@@ -91,8 +91,8 @@ def facts(spec: StepSpec) -> list[Fact]:
         found.append(Fact("limit", f"{_span(spec.wait_timeout)}, then {spec.on_timeout}"))
     if spec.for_each:
         found.append(Fact("each", _each(spec)))
-    if spec.action:
-        found.append(Fact("do", spec.action))
+    if spec.does:
+        found.append(Fact("do", spec.does))
     if spec.probe:
         found.append(Fact("probe", spec.probe))
     found.append(_undo(spec))
@@ -104,10 +104,11 @@ def _code(text: str) -> str:
 
 
 def _undo(spec: StepSpec) -> Fact:
-    if not spec.compensation:
+    if not (spec.compensation or spec.saga):
         return Fact("undo", f"nothing: {spec.no_compensation}", idle=True)
     approvals = {0: "", 1: ", once approved", 2: ", once two approve"}
-    return Fact("undo", spec.compensation + approvals.get(spec.approve_undo, ", once approved"))
+    what = spec.compensation or "its saga is rolled back"
+    return Fact("undo", what + approvals.get(spec.approve_undo, ", once approved"))
 
 
 def _gate(spec: StepSpec) -> str:
@@ -130,7 +131,11 @@ def _until(text: str) -> str:
 
 
 def _notes(spec: StepSpec) -> list[str]:
-    flags = {"at most once": spec.at_most_once, "atomic": spec.atomic, "pauses after it": spec.pause_after}
+    flags = {
+        "at most once": spec.at_most_once,
+        "atomic": spec.atomic and not spec.saga,
+        "pauses after it": spec.pause_after,
+    }
     return [word for word, is_so in flags.items() if is_so]
 
 
