@@ -18,10 +18,11 @@ from ..engine.start import prepare
 from ..store.base import Submission
 from .faults import Failures, Fault, check_failures, failure_of, quiet, raising
 from .rig import Rig
+from .steering import Steering
 from .story import story
 
 
-class SagaRun:
+class SagaRun(Steering):
     """One saga in memory. Made by `run_saga`."""
 
     def __init__(

@@ -3,6 +3,7 @@ command run."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from sagas import testing
+from sagas import step, testing
+from sagas.models.operations import SagaOperations
 from tests.docs.generated import README
 
 ROOT = README.parent
 TESTING = ROOT / "docs" / "testing.md"
+STEPS = ROOT / "docs" / "steps.md"
 _BLOCK = re.compile(
     r"<!-- (?P<what>file|run|shell)(?:: (?P<path>[^\s>]+)(?P<append> \(append\))?)? -->\n"
     r"\s*```\w+\n(?P<code>.*?)\n\s*```",
@@ -103,6 +106,26 @@ def test_testing__works_as_it_stands_behind_the_tours_second_step(newcomer: Newc
     text = "\n".join(map(newcomer.follow, blocks(TESTING)))
 
     assert "Ran 8 tests" in text
+
+
+def test_steps__work_as_they_stand_behind_the_tours_second_step(newcomer: Newcomer) -> None:
+    for block in list(blocks())[:2]:
+        newcomer.follow(block)
+
+    text = "\n".join(map(newcomer.follow, blocks(STEPS)))
+
+    assert "Ran 6 tests" in text
+
+
+def test_steps__every_word_of_a_step_has_its_line() -> None:
+    text = STEPS.read_text()
+    known = {"name", "action", "compensation", "no_compensation", "input", "after", "retry", "timeout"}
+
+    for name in set(inspect.signature(step).parameters) - known - {"undo_retry", "undo_timeout"}:
+        assert f"`{name}=" in text or f", {name}=" in text, name
+    for name in vars(SagaOperations):
+        if not name.startswith("_") and name not in ("Meta", "next_steps", "compensation_plan", "signal"):
+            assert f"`{name}" in text, name
 
 
 def test_testing__every_snippet_is_run() -> None:
