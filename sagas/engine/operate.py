@@ -21,6 +21,7 @@ from ..store import get_store
 from ..store.base import Payload, Result, Submission, Verdict
 from .children import carry, check_parent
 from .notify import hint
+from .tell import tell
 
 if TYPE_CHECKING:
     from ..core.rows import SagaRow, StepRow
@@ -99,6 +100,7 @@ def submit(submission: Submission) -> Result:
         raise result.error
     store.after_commit(lambda: _announce(submission.saga_id, result))
     store.after_commit(lambda: carry(store, result))
+    store.after_commit(lambda: tell([result]))
     return result
 
 

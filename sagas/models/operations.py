@@ -116,6 +116,14 @@ class SagaOperations(models.Model):
 
         return assign(self, step, owner=owner, next_try=next_try, **who)
 
+    def restart(self: Any, *, context: Mapping[str, Any] | None = None, **options: Any) -> Saga:
+        """Start a new saga in this one's place, by today's definition: with the same context (or another), owner,
+        subject and tags, and with the tag `restart-of:<id>`. Only for one that has ended with nothing left to undo.
+        `options`: those of `Saga.objects.start`. Returns the new saga."""
+        from ..engine.restart import restart
+
+        return restart(self, context=context, **options)
+
     def signal(self: Any, name: str, payload: Any = None) -> Saga:
         """A named fact that a step of this saga waits for (`wait_for=`), or will. The same twice is harmless."""
         from ..engine.answer import signal

@@ -154,6 +154,8 @@ class Result:
     keys: Sequence[int] = ()
     #: The payloads after it, where the store has read them anyway.
     texts: Texts | None = None
+    #: What its history entry says has changed; None when nothing has.
+    changes: dict[str, Any] | None = None
 
     def known(self) -> Loaded | None:
         """The saga as it is now, for the next submission of the same process."""

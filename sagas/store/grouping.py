@@ -176,6 +176,7 @@ def _decided(submission: Submission, write: SagaWrite, decision: Decision, befor
         decision.unclaimed,
         decision.errands,
         loaded.keys,
+        changes=None if decision.entry is None else decision.entry.data,
     )
 
 

@@ -19,6 +19,7 @@ from ..crash import crash_point
 from ..engine.attempt import Attempt
 from ..engine.commit import commit
 from ..engine.notify import hint
+from ..engine.tell import tell
 from ..exceptions import StoreError
 from ..store.base import Loaded, Result, Submission, Texts, Verdict
 from ..transports import Hint
@@ -111,6 +112,7 @@ class Committer(Part):
 
     def remember(self, results: Sequence[Result]) -> None:
         """Sagas in which this process holds a claim: the next result is decided from memory (if nothing moved them)."""
+        tell(results)
         own = self._worker.identity.id
         for result in results:
             known = result.known()

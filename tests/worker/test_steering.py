@@ -13,6 +13,7 @@ from sagas import Rejected, RetryPolicy, StepContext, parallel, step
 from sagas.definitions.registry import registry
 from sagas.exceptions import PayloadError, TransitionNotAllowedError
 from sagas.models import Saga
+from sagas.signals import attention_raised, debt_opened, saga_ended
 from tests.engine.kit import Kit
 from tests.services.waiting import wait_until
 
@@ -447,3 +448,53 @@ def test_missing_function__is_attention_and_heals__and_rolls_nothing_back(kit: K
 
     assert ended(saga)[0].is_completed
     assert (row(saga, "next").attempt, fresh(saga).attention) == (2, "")
+
+
+# -- signals, and starting again ------------------------------------------------------------------------------------
+
+
+def test_signals__are_sent_after_the_commit_and_a_receiver_that_raises_harms_nobody(kit: Kit, crew: Crew) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def attention_is_raised(sender: type, **told: Any) -> None:
+        assert Saga.objects.get(pk=told["saga_id"]).attention == told["reason"]
+        heard.append(("attention", told["reason"]))
+
+    def debt_is_opened(sender: type, **told: Any) -> None:
+        heard.append(("debt", told["step"]))
+        raise OSError("no pager")
+
+    def has_ended(sender: type, **told: Any) -> None:
+        heard.append(("ended", told["state"]))
+
+    connected = [
+        (attention_raised, attention_is_raised), (debt_opened, debt_is_opened), (saga_ended, has_ended)
+    ]  # fmt: skip
+    for signal, receiver in connected:
+        signal.connect(receiver)
+    try:
+        saga, _ = debt(kit, crew, failures=1)
+        fresh(saga).resolve("pay", done=True, reason="by hand")
+        ended(saga)
+        wait_until(lambda: ("ended", "compensated") in heard)
+    finally:
+        for signal, receiver in connected:
+            signal.disconnect(receiver)
+
+    assert heard == [("attention", "debt"), ("debt", "pay"), ("ended", "compensated")]
+
+
+def test_restart__is_a_new_saga_that_names_the_old_one(kit: Kit, crew: Crew) -> None:
+    definition = kit.define(kit.step("one", lambda ctx: ctx.context))
+    saga = Saga.objects.start(definition, context={"n": 1}, owner="anna", tags=["vip"])
+    with pytest.raises(TransitionNotAllowedError, match="this one is started"):
+        saga.restart()
+    crew.start()
+    ended(saga)
+
+    again = fresh(saga).restart()
+    other = fresh(again).restart(context={"n": 2}) if ended(again) else again
+
+    assert ended(other)[0].is_completed
+    assert (again.owner, again.tags) == ("anna", ["vip", f"restart-of:{saga.ulid}"])
+    assert (other.context, other.tags) == ({"n": 2}, ["vip", f"restart-of:{again.ulid}"])
