@@ -122,6 +122,7 @@ KIND_WORDS: dict[str, StrOrPromise] = {
     "thread_ended": _("timed-out attempt has ended"),
     "worker_lost": _("taken over from a lost worker"),
     "no_handler": _("no worker knows the handler"),
+    "no_code": _("a function of the definition is missing"),
     "flagged_stale": _("flagged as stale"),
     "compensate": _("compensate requested"),
     "retry": _("retry requested"),
