@@ -15,6 +15,7 @@ from ..core.decide import Decision, Desk, decide
 from ..core.errors import InvariantError, SagaError
 from ..core.graph import Graph
 from ..core.history import Entry
+from ..core.states import PASSED
 from ..core.triggers import (
     Answer,
     AttemptTrigger,
@@ -227,7 +228,7 @@ def _note_output(write: SagaWrite, trigger: Trigger, payload: Payload) -> None:
         write.outputs[write.loaded.saga.graph.names[trigger.step]] = payload.output
     elif isinstance(trigger, Signal):
         write.outputs[write.loaded.saga.graph.signals[trigger.name]] = payload.output
-    elif isinstance(trigger, StepTrigger):
+    elif isinstance(trigger, StepTrigger) and write.loaded.steps[trigger.position].status in PASSED:
         write.outputs[trigger.position] = payload.output
     elif isinstance(trigger, (Completed, Unrecorded, Answer)) and not trigger.undo:
         write.outputs[trigger.position] = payload.output

@@ -385,6 +385,16 @@ def test_debt__parked_stays_until_it_is_resolved_with_evidence(kit: Kit, crew: C
     assert kinds(saga).count("assign") == 1
 
 
+def test_debt__that_is_resolved_keeps_what_its_action_returned(kit: Kit, crew: Crew) -> None:
+    saga, _ = debt(kit, crew, failures=99)
+    before = row(saga, "pay").output
+
+    fresh(saga).resolve("pay", done=True, output={"not": "kept"}, reason="refunded at the counter")
+
+    assert ended(saga)[0].is_compensated
+    assert row(saga, "pay").output == before
+
+
 def test_debt__does_not_stop_what_does_not_depend_on_it(kit: Kit, crew: Crew) -> None:
     calls = Calls(una=99)
     saga = Saga.objects.start(
