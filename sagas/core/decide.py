@@ -21,7 +21,7 @@ from .history import Entry, changes, step_changes
 from .readiness import blocked, next_look, open_steps
 from .rows import SagaRow, StepRow
 from .settle import settle
-from .states import PASSED, TERMINAL, Cause, Hold, SagaState, StepStatus
+from .states import PASSED, TERMINAL, Cause, Hold, Lock, SagaState, StepStatus
 
 APPLIED = ""
 
@@ -64,8 +64,14 @@ class Desk:
     book: TokenBook
 
 
+def _look(draft: Draft, trigger: t.Look) -> str:
+    if trigger.unlocked and draft.saga.lock_state is Lock.WAITS:
+        draft.saga.lock_state, draft.kind = Lock.HELD, "unlocked"
+    return waiting.fire(draft)
+
+
 _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
-    t.Look: lambda draft, trigger: waiting.fire(draft),
+    t.Look: _look,
     t.Prepared: attempts.prepared,
     t.Completed: attempts.completed,
     t.Rejected: attempts.rejected,
@@ -226,6 +232,16 @@ def _derive(draft: Draft, trigger: t.Trigger, progressed: bool) -> None:
         saga.stale_since = None
     elif progressed:
         saga.stale_since = None
+    if saga.lock_key:
+        _derive_lock(saga)
+
+
+def _derive_lock(saga: SagaRow) -> None:
+    """It is the saga's while it lives; one that comes back to life takes it again, and the store says if it may."""
+    if saga.state in TERMINAL:
+        saga.lock_state = Lock.NONE
+    elif saga.lock_state is Lock.NONE:
+        saga.lock_state = Lock.HELD
 
 
 def _wake(draft: Draft, trigger: t.Trigger, opened: Sequence[int]) -> datetime | None:

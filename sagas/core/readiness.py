@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from .graph import Graph
 from .rows import SagaRow, StepRow
-from .states import EXECUTED, PASSED, RESOLVED, UNDECIDED, Hold, SagaState, StepStatus, Wait
+from .states import EXECUTED, PASSED, RESOLVED, UNDECIDED, Hold, Lock, SagaState, StepStatus, Wait
 
 #: How often the sweep looks at a saga whose steps are all claimed.
 RECHECK = timedelta(seconds=30)
@@ -65,6 +65,8 @@ def undone(graph: Graph, steps: Sequence[StepRow]) -> list[bool]:
 
 def open_steps(saga: SagaRow, steps: Sequence[StepRow]) -> list[int]:
     """Steps whose turn it is, claimed or not, due or not, held or not."""
+    if saga.lock_state is Lock.WAITS:
+        return []
     if saga.state is SagaState.STARTED:
         return [] if failing(steps) else _open_forward(saga.graph, steps)
     if saga.state is SagaState.COMPENSATING:
@@ -119,7 +121,8 @@ def next_look(saga: SagaRow, steps: Sequence[StepRow], opened: Sequence[int], no
     """When the sweep must look at a living saga at the latest; `opened` is what `open_steps` found."""
     if saga.paused_at is not None:
         return now + RECHECK_WAITING
-    at = now + (RECHECK_HELD if opened or saga.attention else RECHECK_WAITING)
+    soon = opened or saga.attention or saga.lock_state is Lock.WAITS
+    at = now + (RECHECK_HELD if soon else RECHECK_WAITING)
     for step in steps:
         # … or whoever was to tell of the end of its child saga may have died before.
         if step.claim_worker is not None or step.stale_worker is not None or step.waits is Wait.CHILD:

@@ -82,7 +82,7 @@ class SagaManager(InSagasDatabase.from_queryset(SagaQuerySet)):  # type: ignore[
         one raises `DuplicateSagaError`. `rollback=False`: a failure undoes nothing until somebody asks. `deadline`
         is kept with the saga; nothing acts on it yet.
 
-        Raises `DefinitionError`, `PayloadError`, `DuplicateSagaError`.
+        Raises `DefinitionError`, `PayloadError`, `DuplicateSagaError`, `LockHeldError`.
         """
         from ..engine.start import start
 
@@ -185,6 +185,9 @@ class Saga(SagaOperations):
     parent_round = models.PositiveSmallIntegerField(_("round of that step"), default=0)
     #: How many sagas are above it.
     depth = models.PositiveSmallIntegerField(_("depth"), default=0)
+    #: Its semantic lock: one living saga per key; empty = it has none. Who has it, and who waits: `SagaLock`.
+    lock_key = models.CharField(_("lock"), max_length=200, blank=True, default="")
+    lock_state = models.CharField(_("state of the lock"), max_length=8, blank=True, default="")
     #: Why a person must look; empty when nobody must.
     attention = models.CharField(_("attention"), max_length=20, blank=True, default="")
     error_code = models.CharField(_("error code"), max_length=100, blank=True, default="")

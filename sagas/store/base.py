@@ -19,6 +19,7 @@ from ..core.claims import Claim, Offer, TokenBook
 from ..core.errors import SagaError
 from ..core.graph import Graph
 from ..core.rows import SagaRow, StepRow
+from ..core.states import Lock
 from ..core.triggers import Trigger
 
 
@@ -50,6 +51,11 @@ class NewSaga:
     depth: int = 0
     #: The sweep looks at it after this time if nobody has before.
     wake_in: timedelta = timedelta(0)
+    #: Its semantic lock; empty = none. `refuse`: it is not inserted while another living saga has it, else it waits.
+    lock_key: str = ""
+    lock_refuse: bool = False
+    #: Set by the store as it inserts it.
+    lock_state: Lock = Lock.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,8 @@ class Loaded:
     read_wake: datetime | None = None
     #: The payloads, where they were read with it.
     texts: Texts | None = None
+    #: The lock that it waits for has been given to it.
+    unlocked: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -154,6 +162,8 @@ class Result:
     keys: Sequence[int] = ()
     #: The payloads after it, where the store has read them anyway.
     texts: Texts | None = None
+    #: Sagas that have waited for its lock and may go on.
+    woken: list[UUID] = field(default_factory=list)
 
     def known(self) -> Loaded | None:
         """The saga as it is now, for the next submission of the same process."""
@@ -194,7 +204,10 @@ class Store(ABC):
 
     @abstractmethod
     def insert(self, sagas: Sequence[NewSaga]) -> list[Inserted | Existing]:
-        """Insert in the caller's transaction; for each: when, or the saga that has its idempotency key already."""
+        """Insert in the caller's transaction; for each: when, or the saga that has its idempotency key already.
+
+        Raises `LockHeldError`, with nothing inserted, for one that would have to wait for its lock and is not to.
+        """
 
     @abstractmethod
     def load(self, ids: Iterable[UUID]) -> dict[UUID, tuple[SagaRow, list[StepRow]]]:

@@ -39,6 +39,9 @@ class Dialect(Protocol):
     def one_writer(self, alias: str) -> AbstractContextManager[Any]:
         """Held around a group where only one writer at a time is wanted."""
 
+    def impatient(self, connection: Any) -> AbstractContextManager[Any]:
+        """Statements that do not wait for another transaction; inside a savepoint, which is given up when they fail."""
+
     def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
         """Insert; those that were new."""
 

@@ -63,6 +63,10 @@ class Sqlite:
         for a thread that waits for the file."""
         return nullcontext() if connections[alias].in_atomic_block else _WRITER
 
+    def impatient(self, connection: Any) -> AbstractContextManager[Any]:
+        """There is one writer only."""
+        return nullcontext()
+
     def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
         """Saga by saga: conflicts are found by the unique constraint."""
         self.begin(connection)
@@ -72,8 +76,9 @@ class Sqlite:
     def _insert_one(self, alias: str, new: NewSaga) -> Inserted | None:
         now = self.now(None)
         row, entry = opening(
-            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner, deadline_at=new.deadline_at
-        )
+            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner,
+            deadline_at=new.deadline_at, lock_key=new.lock_key, lock_state=new.lock_state,
+        )  # fmt: skip
         saga = Saga(
             id=new.id,
             name=new.name,
@@ -99,6 +104,8 @@ class Sqlite:
             created_at=now,
             updated_at=now,
             completed_at=row.completed_at,
+            lock_key=new.lock_key,
+            lock_state=new.lock_state,
         )
         try:
             with transaction.atomic(using=alias):
@@ -167,6 +174,7 @@ class Sqlite:
             "deadline_at": saga.deadline_at,
             "overdue_at": saga.overdue_at,
             "rewind_to": saga.rewind_to,
+            "lock_state": saga.lock_state,
         }
         rows = Saga.objects.using(alias).filter(pk=saga.id)
         patch = write.patch()

@@ -196,10 +196,17 @@ class Committer(Part):
                 "refused: %s", result.reason, extra={"action": "refused", "saga_id": str(item.submission.saga_id)}
             )
         worker.sweeper.run_errands(result)
+        self.wake(result)
         if result.unclaimed and not item.is_look:
             self._pass_on(result)
         if item.then is not None:
             item.then(result)
+
+    def wake(self, result: Result) -> None:
+        """Sagas that have waited for the lock of one that has ended: they are due."""
+        if result.woken:
+            hint(result.woken)
+            self._worker.sweeper.wake()
 
     def _pass_on(self, result: Result) -> None:
         """Steps that this process could not take: say so to the others; without a broker, to the sweep."""

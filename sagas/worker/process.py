@@ -238,6 +238,7 @@ class Worker:
         self.committer.remember([result])
         self.sweeper.run_errands(result)
         self.committer.handle_claims([result], time.monotonic())
+        self.committer.wake(result)
         self.inbox.nudge()
 
     def _put(self, submission: Submission, run: Run) -> None:

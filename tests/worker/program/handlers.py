@@ -87,3 +87,6 @@ def register() -> None:
             for number, word in enumerate(actions.split(), start=1)
         ]
         type(name, (SagaDefinition,), {"name": f"program_{name}", "steps": steps, "__module__": __name__})
+        if name == "waiting":
+            locked = {"name": "program_locked", "steps": steps, "lock": "{order_id}", "__module__": __name__}
+            type("locked", (SagaDefinition,), locked)
