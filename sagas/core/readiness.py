@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from .graph import Graph
 from .rows import SagaRow, StepRow
@@ -117,8 +118,15 @@ def blocked(step: StepRow, now: datetime) -> bool:
     )
 
 
-def next_look(saga: SagaRow, steps: Sequence[StepRow], opened: Sequence[int], now: datetime) -> datetime:
-    """When the sweep must look at a living saga at the latest; `opened` is what `open_steps` found."""
+def next_look(
+    saga: SagaRow,
+    steps: Sequence[StepRow],
+    opened: Sequence[int],
+    now: datetime,
+    later: Mapping[int, datetime] = MappingProxyType({}),
+) -> datetime:
+    """When the sweep must look at a living saga at the latest; `opened` is what `open_steps` found, `later` what of it
+    waits for its limits."""
     if saga.paused_at is not None:
         return now + RECHECK_WAITING
     soon = opened or saga.attention or saga.lock_state is Lock.WAITS
@@ -134,5 +142,5 @@ def next_look(saga: SagaRow, steps: Sequence[StepRow], opened: Sequence[int], no
     for position in opened:
         step = steps[position]
         if step.claim_worker is None and step.hold is Hold.NONE and step.stale_worker is None and not step.waits:
-            at = min(at, step.due_at if step.due_at is not None and step.due_at > now else now)
+            at = min(at, step.due_at if step.due_at is not None and step.due_at > now else later.get(position, now))
     return at

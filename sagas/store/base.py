@@ -158,6 +158,8 @@ class Result:
     unclaimed: list[int] = field(default_factory=list)
     #: Steps whose child sagas must be looked at.
     errands: list[int] = field(default_factory=list)
+    #: Steps that wait for the limits of their handlers.
+    limited: list[int] = field(default_factory=list)
     #: The store's own keys of the steps' rows.
     keys: Sequence[int] = ()
     #: The payloads after it, where the store has read them anyway.

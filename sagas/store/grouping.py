@@ -186,6 +186,7 @@ def _decided(submission: Submission, write: SagaWrite, decision: Decision, befor
         decision.claims,
         decision.unclaimed,
         decision.errands,
+        decision.limited,
         loaded.keys,
     )
 

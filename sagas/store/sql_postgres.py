@@ -30,8 +30,8 @@ from .sql import no_lock
 _NEW_SAGA = Columns(
     "id uuid, name text, version text, graph_id text, state text, rollback bool, context text, subject_type int, "
     "subject_id text, owner text, idempotency_key text, payload_hash text, tags text, priority int, wake_in float8, "
-    "deadline_at timestamptz, request_id text, done bool, parent_id uuid, parent_step text, parent_round int, depth int, "
-    "lock_key text, lock_state text"
+    "deadline_at timestamptz, request_id text, done bool, parent_id uuid, parent_step text, parent_round int, "
+    "depth int, lock_key text, lock_state text"
 )
 _NEW_STEP = Columns(
     "saga_id uuid, position int, name text, action text, compensation text, queue text, depends_on text, input text"

@@ -26,7 +26,7 @@ class Stage(Enum):
 class Run:
     """One attempt and its stage. The stage moves under a lock: thread, watchdog and shutdown race for it."""
 
-    __slots__ = ("_lock", "attempt", "claimed_at", "crashed", "stage", "started_at", "timed_out_at")
+    __slots__ = ("_lock", "attempt", "begin_by", "claimed_at", "crashed", "stage", "started_at", "timed_out_at")
 
     def __init__(self, attempt: Attempt, claimed_at: float) -> None:
         self.attempt = attempt
@@ -34,6 +34,8 @@ class Run:
         self.claimed_at = claimed_at
         self.started_at = 0.0
         self.timed_out_at = 0.0
+        #: Its handler must be called by then, or not at all: else more might begin in a time than its rate allows.
+        self.begin_by: float | None = None
         self.stage = Stage.QUEUED
         #: The step has crashed a worker before.
         self.crashed = False
