@@ -191,6 +191,7 @@ class DueSaga:
 
     id: UUID
     wake_at: datetime
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,8 @@ class Store(ABC):
 
     @abstractmethod
     def due(self, *, limit: int, after: DueSaga | None = None) -> list[DueSaga]:
-        """Sagas whose `wake_at` has passed, earliest first, behind `after` (a keyset cursor)."""
+        """Sagas whose `wake_at` has passed, those of a higher priority first, then the earliest; behind `after` (a
+        keyset cursor)."""
 
     @abstractmethod
     def apply(

@@ -103,13 +103,13 @@ class MemoryStore(Store):
         now = self.now()
         with self._lock:
             found = [
-                DueSaga(i, entry.saga.wake_at)
+                DueSaga(i, entry.saga.wake_at, self.new[i].priority)
                 for i, entry in self.sagas.items()
                 if entry.saga.wake_at is not None and entry.saga.wake_at <= now
             ]
-        found.sort(key=lambda due: (due.wake_at, due.id))
+        found.sort(key=_turn)
         if after is not None:
-            found = [due for due in found if (due.wake_at, due.id) > (after.wake_at, after.id)]
+            found = [due for due in found if _turn(due) > _turn(after)]
         return found[:limit]
 
     def apply(
@@ -182,3 +182,7 @@ class MemoryStore(Store):
 
 def _held(key: str, holder: UUID) -> LockHeldError:
     return LockHeldError(f"saga {id_text(holder)} has the lock {key!r} until it ends", key=key, holder=id_text(holder))
+
+
+def _turn(due: DueSaga) -> tuple[int, datetime, UUID]:
+    return -due.priority, due.wake_at, due.id

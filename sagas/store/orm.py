@@ -184,11 +184,11 @@ class OrmStore(Store):
         return found
 
     def due(self, *, limit: int, after: DueSaga | None = None) -> list[DueSaga]:
-        """By the index on `wake_at`, behind the cursor."""
+        """By the index on priority and `wake_at`, behind the cursor."""
         with translated(self.alias):
             return [
-                DueSaga(saga_id, wake_at)
-                for saga_id, wake_at in self.dialect.due(connections[self.alias], limit=limit, after=after)
+                DueSaga(saga_id, wake_at, priority)
+                for saga_id, wake_at, priority in self.dialect.due(connections[self.alias], limit=limit, after=after)
             ]
 
     def apply(

@@ -48,8 +48,8 @@ class Dialect(Protocol):
     def read(self, connection: Any, ids: Sequence[UUID]) -> tuple[list[Any], list[Any]]:
         """Rows of sagas and of their steps with their payloads, of one moment, without a lock."""
 
-    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime]]:
-        """Sagas whose time has come."""
+    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime, int]]:
+        """Sagas whose time has come, with their priorities."""
 
     def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:
         """Write a decided group; the sagas that were still at the revision they were decided from."""

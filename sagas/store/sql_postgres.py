@@ -144,6 +144,27 @@ SELECT id FROM mine
 )
 
 
+#: A condition on `wake_at` behind an order by priority would read all that is not due yet. So the priorities that there
+#: are come first, found by one step down the index each; then of each the due ones, until there are enough.
+_DUE = """
+WITH RECURSIVE priorities AS (
+    (SELECT priority FROM sagas_saga WHERE wake_at IS NOT NULL AND (%s::int IS NULL OR priority <= %s)
+     ORDER BY priority DESC LIMIT 1)
+    UNION ALL
+    SELECT (SELECT s.priority FROM sagas_saga AS s WHERE s.wake_at IS NOT NULL AND s.priority < p.priority
+            ORDER BY s.priority DESC LIMIT 1)
+    FROM priorities AS p WHERE p.priority IS NOT NULL
+)
+SELECT d.id, d.wake_at, p.priority FROM priorities AS p CROSS JOIN LATERAL (
+    SELECT id, wake_at FROM sagas_saga AS s WHERE s.priority = p.priority AND s.wake_at IS NOT NULL
+        AND s.wake_at <= statement_timestamp()
+        AND (p.priority IS DISTINCT FROM %s::int OR (s.wake_at, s.id) > (%s::timestamptz, %s::uuid))
+    ORDER BY s.wake_at, s.id LIMIT %s
+) AS d
+ORDER BY p.priority DESC, d.wake_at, d.id LIMIT %s
+"""
+
+
 class Postgres:
     """See `store.sql.Dialect`."""
 
@@ -227,17 +248,11 @@ class Postgres:
         sagas = [row[:_SAGA_WIDTH] for row in rows if row[0] is not None]
         return sagas, [row[_SAGA_WIDTH:] for row in rows if row[0] is None]
 
-    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime]]:
-        """Along the partial index."""
-        behind, params = "", []
-        if after is not None:
-            behind, params = "AND (wake_at, id) > (%s, %s)", [after.wake_at, after.id]
+    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime, int]]:
+        """Along the partial index, one priority after the other."""
+        top, at, last = (None, None, None) if after is None else (after.priority, after.wake_at, after.id)
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT id, wake_at FROM sagas_saga WHERE wake_at IS NOT NULL AND wake_at <= statement_timestamp() "  # noqa: S608
-                f"{behind} ORDER BY wake_at, id LIMIT %s",
-                [*params, limit],
-            )
+            cursor.execute(_DUE, [top, top, top, at, last, limit, limit])
             return list(cursor.fetchall())
 
     def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:

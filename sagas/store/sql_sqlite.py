@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
-from django.db.models import JSONField, Value
+from django.db.models import JSONField, Q, Value
 
 from ..core.errors import InvariantError
 from ..core.start import opening, opening_state
@@ -136,13 +136,13 @@ class Sqlite:
         """Never asked for: a group of several statements takes the lock first (`one_statement`)."""
         raise InvariantError("SQLite reads sagas under the lock only")
 
-    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime]]:
+    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime, int]]:
         """Along the partial index."""
         found = Saga.objects.using(connection.alias).filter(wake_at__isnull=False, wake_at__lte=self.now(connection))
-        rows = found.order_by("wake_at", "id").values_list("id", "wake_at")
+        rows = found.order_by("-priority", "wake_at", "id").values_list("id", "wake_at", "priority")
         if after is not None:
-            rows = rows.filter(wake_at__gte=after.wake_at)
-            rows = rows.exclude(wake_at=after.wake_at, id__lte=after.id)
+            later = Q(wake_at__gt=after.wake_at) | Q(wake_at=after.wake_at, id__gt=after.id)
+            rows = rows.filter(Q(priority__lt=after.priority) | (Q(priority=after.priority) & later))
         return list(rows[:limit])
 
     def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:

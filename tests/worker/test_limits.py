@@ -213,3 +213,17 @@ def test_code_of_today_decides(on: str, request: pytest.FixtureRequest) -> None:
 
     assert all(fresh(saga).is_completed for saga in sagas)
     assert overlap(program) <= 3
+
+
+def test_priority__higher_first(place: str, kit: Kit, crew: Crew) -> None:
+    order: list[int] = []
+    definition = kit.define(kit.step("only", lambda ctx: order.append(ctx.context["n"])))
+    sagas = [
+        Saga.objects.start(definition, context={"n": n}, priority=priority)
+        for n, priority in enumerate((0, 0, -50, 10, 99, 10))
+    ]
+
+    assert crew.burst(threads=1) == 0
+
+    assert all(fresh(saga).is_completed for saga in sagas)
+    assert order == [4, 3, 5, 0, 1, 2]
