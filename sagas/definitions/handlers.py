@@ -36,6 +36,8 @@ class Handler:
     raising_rejects: bool = False
     #: Over all worker processes.
     limit: Limit | None = None
+    #: Seconds between two heartbeats, at most.
+    heartbeat_timeout: float | None = None
 
 
 def seconds(value: float | timedelta | None, *, what: str) -> float | None:
@@ -64,6 +66,7 @@ def action(  # noqa: PLR0913
     queue: str = "",
     max_concurrent: int | None = None,
     rate: str | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
 ) -> Callable[[F], F]:
     """Register a function as the handler of the action `name`, for example `payment.charge`.
 
@@ -75,12 +78,16 @@ def action(  # noqa: PLR0913
     effects in the same database happen exactly once. `queue`: only workers that serve this queue run it.
     `max_concurrent`: at most so many attempts run at once, `rate` ("50/s", "100/min", "1000/h"): at most so many begin
     in any such time, over all worker processes. Never more; it may be a little less. Today's code decides, also for
-    sagas that were started before.
+    sagas that were started before. `heartbeat_timeout`: when it has not called `ctx.heartbeat()` for so long, the
+    attempt ends as if its timeout had passed.
 
     Raises `DefinitionError` when the name is taken by another function.
     """
     limit = read_limit(f"action {name!r}", max_concurrent, rate)
-    return _register(name, undo=False, retry=retry, timeout=timeout, atomic=atomic, queue=queue, limit=limit)
+    beat = seconds(heartbeat_timeout, what=f"action {name!r}: heartbeat_timeout")
+    return _register(
+        name, undo=False, retry=retry, timeout=timeout, atomic=atomic, queue=queue, limit=limit, heartbeat_timeout=beat
+    )
 
 
 def compensation(
@@ -89,6 +96,7 @@ def compensation(
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
     atomic: bool = False,
+    heartbeat_timeout: float | timedelta | None = None,
 ) -> Callable[[F], F]:
     """Register a function as the handler of the compensation `name`, for example `payment.refund`.
 
@@ -96,7 +104,8 @@ def compensation(
     unknown, and `ctx.action_key` is the key under which the action may have been done. An exception is retried by
     its own policy; when that is spent, or when it raises `Rejected`, the step becomes a debt that a person settles.
     """
-    return _register(name, undo=True, retry=retry, timeout=timeout, atomic=atomic, queue="")
+    beat = seconds(heartbeat_timeout, what=f"compensation {name!r}: heartbeat_timeout")
+    return _register(name, undo=True, retry=retry, timeout=timeout, atomic=atomic, queue="", heartbeat_timeout=beat)
 
 
 def _register(  # noqa: PLR0913
@@ -108,6 +117,7 @@ def _register(  # noqa: PLR0913
     atomic: bool,
     queue: str,
     limit: Limit | None = None,
+    heartbeat_timeout: float | None = None,
 ) -> Callable[[F], F]:
     what = f"{'compensation' if undo else 'action'} {name!r}"
     check_name(name, what=what)
@@ -117,7 +127,8 @@ def _register(  # noqa: PLR0913
         is_async = inspect.iscoroutinefunction(function)
         if atomic and is_async:
             raise DefinitionError(f"{what}: an atomic handler can not be async def: it shares the engine's transaction")
-        registry.add_handler(Handler(name, function, undo, retry, longest, atomic, queue, is_async, limit=limit))
+        more: dict[str, Any] = {"limit": limit, "heartbeat_timeout": heartbeat_timeout}
+        registry.add_handler(Handler(name, function, undo, retry, longest, atomic, queue, is_async, **more))
         return function
 
     return decorate
