@@ -30,6 +30,12 @@ class DuplicateSagaError(SagaError):
     code = "idempotency_conflict"
 
 
+class LockHeldError(SagaError):
+    """Another living saga has the lock. `details["holder"]` is its id."""
+
+    code = "lock_held"
+
+
 class StoreError(SagaError):
     """The store could not do it."""
 
@@ -103,6 +109,7 @@ __all__ = [
     "DefinitionError",
     "DuplicateSagaError",
     "InvariantError",
+    "LockHeldError",
     "NotAllowedToApproveError",
     "PayloadError",
     "Rejected",

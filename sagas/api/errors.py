@@ -17,6 +17,7 @@ from ..exceptions import (
     AnswerRefusedError,
     BadTokenError,
     DuplicateSagaError,
+    LockHeldError,
     NotAllowedToApproveError,
     PayloadError,
     SagaError,
@@ -39,11 +40,12 @@ _STATUS: Mapping[type[SagaError], int] = {
     AnswerRefusedError: status.HTTP_409_CONFLICT,
     SagaMovedError: status.HTTP_409_CONFLICT,
     TransitionNotAllowedError: status.HTTP_409_CONFLICT,
+    LockHeldError: status.HTTP_409_CONFLICT,
     DuplicateSagaError: status.HTTP_422_UNPROCESSABLE_ENTITY,
 }
 _NO_ANSWER = (OperationalError, InterfaceError, StoreConnectionError, StoreConflictError)
 #: Of an engine's error, what a client can use.
-_SHOWN = ("revision", "state")
+_SHOWN = ("revision", "state", "holder")
 
 
 def error_response(

@@ -59,6 +59,9 @@ class StepSerializer(serializers.Serializer[Step]):
     status = serializers.ChoiceField(choices=STEP_STATUSES, read_only=True)
     round = serializers.IntegerField(read_only=True, help_text="+1 when the step is opened anew, with new keys")
     attempt = serializers.IntegerField(read_only=True)
+    progress = serializers.FloatField(
+        source="current_progress", read_only=True, allow_null=True, help_text="0 to 1, of the attempt that runs now"
+    )
     in_doubt = serializers.BooleanField(source="doubt", read_only=True, help_text="it may have had an effect")
     waits = serializers.SerializerMethodField(help_text="answer, signal, timer, approval or child; null while not")
     child = serializers.SerializerMethodField(help_text="the child saga that it has started; null where there is none")

@@ -2,7 +2,7 @@
 
 The numbers are those of the invariants in the docs: I2 history = state, I5 forward order, I6 nothing forward in a
 rollback, I7 reverse order, I8 complete rollback, I10 doubt is never "no", I11 one claim per token, I12 terminal is
-final, I15 bounded.
+final, I15 bounded, I19 nothing without the lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .attempts import MAX_CRASHES
 from .history import Entry, apply_entry, blank, numbered
 from .readiness import compensable, undone
 from .rows import SagaRow, StepRow
-from .states import EXECUTED, PASSED, TERMINAL, Hold, SagaState, StepStatus, Wait
+from .states import EXECUTED, PASSED, TERMINAL, Hold, Lock, SagaState, StepStatus, Wait
 
 _MAY_REOPEN = frozenset({t.Retry.kind, t.Compensate.kind, t.Edit.kind, t.Rewind.kind, t.ParentUndoes.kind})
 
@@ -90,6 +90,8 @@ def _tokens(old: Sequence[StepRow], new: Sequence[StepRow], used: set[tuple[UUID
 
 def _claim(saga: SagaRow, steps: Sequence[StepRow], step: StepRow, entry: Entry) -> list[Violation]:
     name = f"{saga.graph.steps[step.position].name} (seq {entry.seq})"
+    if saga.lock_key and saga.lock_state is not Lock.HELD:
+        return [Violation("I19", f"{name} was claimed without the lock {saga.lock_key!r}")]
     if step.status is StepStatus.RUNNING:
         if saga.state is not SagaState.STARTED:
             return [Violation("I6", f"{name} was claimed forward while {saga.state}")]
@@ -132,6 +134,8 @@ def _end(saga: SagaRow, steps: Sequence[StepRow]) -> list[Violation]:
             found.append(Violation("I15", f"{spec.name} was tried more often than its policy allows"))
         if not step.hold and step.crashes >= _crash_limit(step):
             found.append(Violation("I15", f"{spec.name} crashed {step.crashes} times and is not held"))
+    if (saga.lock_state is Lock.NONE) != (not saga.lock_key or saga.state in TERMINAL):
+        found.append(Violation("I19", f"{saga.state} with the lock {saga.lock_key!r} {saga.lock_state or 'given up'}"))
     if (saga.state in TERMINAL) != (saga.wake_at is None) and saga.paused_at is None:
         found.append(Violation("I1", f"{saga.state} with wake_at {saga.wake_at}"))
     return found

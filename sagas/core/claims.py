@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from .graph import Graph
 from .rows import StepRow
 from .states import EXECUTED, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a handler with limits (over all processes) may take on here."""
+
+    free: int
+    #: When a step that found none is looked at again, if nobody has looked before.
+    later: timedelta = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +36,13 @@ class Offer:
     action_slots: int = 1
     #: Whether it may take a step that has crashed a worker before: one at a time in a process.
     crashed_slots: int = 1
+    #: By handler; those that are not in it have no limits.
+    rooms: Mapping[str, Room] = field(default_factory=dict)
 
     def budget(self) -> Budget:
         """A fresh count of what is left, for one group."""
-        return Budget(self.slots, self.action_slots, self.crashed_slots)
+        rooms = {name: room.free for name, room in self.rooms.items()}
+        return Budget(self.slots, self.action_slots, self.crashed_slots, rooms)
 
 
 @dataclass(slots=True)
@@ -39,6 +52,7 @@ class Budget:
     slots: int
     action_slots: int
     crashed_slots: int
+    rooms: dict[str, int] = field(default_factory=dict)
 
     def bring(self, *, undo: bool) -> None:
         """A result brings the slot of its attempt along: its saga goes on here, whatever has come in meanwhile."""
@@ -102,9 +116,21 @@ def take(step: StepRow, budget: Budget) -> bool:
     return True
 
 
-def claim(graph: Graph, ready: Sequence[StepRow], offer: Offer, budget: Budget) -> list[int]:
-    """The positions of the ready steps that the worker takes."""
-    return [step.position for step in ready if can_run(graph, step, offer) and take(step, budget)]
+def claim(graph: Graph, ready: Sequence[StepRow], offer: Offer, budget: Budget) -> tuple[list[int], list[int]]:
+    """The positions of the ready steps that the worker takes, and of those that have to wait for their limits."""
+    runnable = [step for step in ready if can_run(graph, step, offer)]
+    if not budget.rooms:
+        return [step.position for step in runnable if take(step, budget)], []
+    taken, limited = [], []
+    for step in runnable:
+        name = handler_name(graph, step)
+        if budget.rooms.get(name, 1) < 1:
+            limited.append(step.position)
+        elif take(step, budget):
+            taken.append(step.position)
+            if name in budget.rooms:
+                budget.rooms[name] -= 1
+    return taken, limited
 
 
 def standing(steps: Sequence[StepRow], offer: Offer, book: TokenBook) -> list[Claim]:

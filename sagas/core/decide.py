@@ -21,7 +21,7 @@ from .history import Entry, changes, step_changes
 from .readiness import blocked, next_look, open_steps
 from .rows import SagaRow, StepRow
 from .settle import settle
-from .states import PASSED, TERMINAL, Cause, Hold, SagaState, StepStatus
+from .states import PASSED, TERMINAL, Cause, Hold, Lock, SagaState, StepStatus
 
 APPLIED = ""
 
@@ -44,6 +44,8 @@ class Decision:
     claims: list[Claim] = field(default_factory=list)
     #: Steps that could run now but that nobody took.
     unclaimed: list[int] = field(default_factory=list)
+    #: Steps that could run now but for the limits of their handlers.
+    limited: list[int] = field(default_factory=list)
     #: Steps that were undone and begin anew: what they have stored is out of date.
     rounds: set[int] = field(default_factory=set)
     #: Steps whose child sagas must be looked at.
@@ -64,8 +66,14 @@ class Desk:
     book: TokenBook
 
 
+def _look(draft: Draft, trigger: t.Look) -> str:
+    if trigger.unlocked and draft.saga.lock_state is Lock.WAITS:
+        draft.saga.lock_state, draft.kind = Lock.HELD, "unlocked"
+    return waiting.fire(draft)
+
+
 _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
-    t.Look: lambda draft, trigger: waiting.fire(draft),
+    t.Look: _look,
     t.Prepared: attempts.prepared,
     t.Completed: attempts.completed,
     t.Rejected: attempts.rejected,
@@ -167,7 +175,11 @@ def ready(saga: SagaRow, steps: Sequence[StepRow], now: datetime) -> list[StepRo
 
 def _claim(draft: Draft, desk: Desk) -> None:
     candidates = ready(draft.saga, draft.steps, draft.now)
-    for position in claim(draft.saga.graph, candidates, desk.offer, desk.budget) if candidates else ():
+    taken, limited = claim(draft.saga.graph, candidates, desk.offer, desk.budget) if candidates else ([], [])
+    for position in limited:
+        room = desk.offer.rooms[handler_name(draft.saga.graph, draft.steps[position])]
+        draft.later[position] = draft.now + room.later
+    for position in taken:
         undo = is_undo(draft.steps[position])
         step = draft.move(position, Cause.CLAIM, StepStatus.COMPENSATING if undo else StepStatus.RUNNING)
         token = desk.book.tokens.get(position)
@@ -206,8 +218,9 @@ def _seal(draft: Draft, trigger: t.Trigger, ignored: str, desk: Desk | None) -> 
     if desk is not None:
         decision.claims = standing(draft.steps, desk.offer, desk.book)
     if (data or isinstance(trigger, t.Look)) and saga.paused_at is None:
-        free = (draft.steps[position] for position in opened)
+        free = (draft.steps[position] for position in opened if position not in draft.later)
         decision.unclaimed = [s.position for s in free if s.hold is Hold.NONE and not blocked(s, draft.now)]
+        decision.limited = list(draft.later)
     return decision
 
 
@@ -226,13 +239,23 @@ def _derive(draft: Draft, trigger: t.Trigger, progressed: bool) -> None:
         saga.stale_since = None
     elif progressed:
         saga.stale_since = None
+    if saga.lock_key:
+        _derive_lock(saga)
+
+
+def _derive_lock(saga: SagaRow) -> None:
+    """It is the saga's while it lives; one that comes back to life takes it again, and the store says if it may."""
+    if saga.state in TERMINAL:
+        saga.lock_state = Lock.NONE
+    elif saga.lock_state is Lock.NONE:
+        saga.lock_state = Lock.HELD
 
 
 def _wake(draft: Draft, trigger: t.Trigger, opened: Sequence[int]) -> datetime | None:
     """Early is allowed, late is not: a busy saga's `wake_at` (which is indexed) is left alone."""
     if draft.saga.state in TERMINAL:
         return None
-    needed = next_look(draft.saga, draft.steps, opened, draft.now)
+    needed = next_look(draft.saga, draft.steps, opened, draft.now, draft.later)
     current = draft.before.wake_at
     if current is None or needed < current or (isinstance(trigger, t.Look) and trigger.sweep):
         return needed

@@ -13,7 +13,7 @@ from .states import SAGA_EDGES, STEP_EDGES, Cause, Hold, SagaState, StepStatus
 class Draft:
     """Working copies of one saga's rows; the originals stay as they were."""
 
-    __slots__ = ("before", "kind", "now", "original", "rounds", "saga", "steps", "touched")
+    __slots__ = ("before", "kind", "later", "now", "original", "rounds", "saga", "steps", "touched")
 
     def __init__(self, saga: SagaRow, steps: Sequence[StepRow], now: datetime) -> None:
         self.before = saga
@@ -25,6 +25,8 @@ class Draft:
         self.rounds: set[int] = set()
         #: What the history entry is called, where the trigger does not say.
         self.kind = ""
+        #: Ready steps that have to wait for their limits, and when to look at them again.
+        self.later: dict[int, datetime] = {}
         self.now = now
 
     def step(self, position: int) -> StepRow:

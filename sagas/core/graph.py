@@ -96,6 +96,10 @@ class StepSpec:
         """What a worker must know to run it: the name of its action, or of its child saga."""
         return self.action or (SAGA + self.saga if self.saga else "")
 
+    #: Seconds between two heartbeats of its handler (`ctx.heartbeat()`), at most; None = it need not beat.
+    heartbeat_timeout: float | None = None
+    undo_heartbeat_timeout: float | None = None
+
     @property
     def checks(self) -> bool:
         """Whether a worker must work something out before its gates: user code runs in workers only."""

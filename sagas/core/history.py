@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from .rows import SagaRow, StepRow, fresh_steps
-from .states import Hold, SagaState, StepStatus, Wait
+from .states import Hold, Lock, SagaState, StepStatus, Wait
 from .triggers import OpenedOut
 
 #: In an entry's data, a time that equals the entry's own.
@@ -18,7 +18,7 @@ AT_ONCE = True
 
 SAGA_FIELDS = (
     "state", "stale_since", "paused_at", "attention", "error_code", "error_message", "completed_at",
-    "deadline_at", "overdue_at", "rewind_to",
+    "deadline_at", "overdue_at", "rewind_to", "lock_state",
 )  # fmt: skip
 STEP_FIELDS = tuple(f.name for f in fields(StepRow) if f.name != "position")
 _saga_values = attrgetter(*SAGA_FIELDS)
@@ -82,7 +82,7 @@ def changes(before: SagaRow, after: SagaRow, steps: dict[int, dict[str, Any]], a
     return data
 
 
-_TYPES: dict[str, Any] = {"state": SagaState, "status": StepStatus, "hold": Hold, "waits": Wait}
+_TYPES: dict[str, Any] = {"state": SagaState, "status": StepStatus, "hold": Hold, "waits": Wait, "lock_state": Lock}
 
 
 def _typed(name: str, value: Any, at: datetime) -> Any:
@@ -104,14 +104,14 @@ def numbered(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def blank(saga: SagaRow, entries: Sequence[Entry]) -> tuple[SagaRow, list[StepRow]]:
-    """The rows before the first entry; `saga` gives id, graph and rollback. Steps that a fan-out added later do not
-    matter before it: as if they had been passed over."""
+    """The rows before the first entry; `saga` gives id, graph, rollback and the lock's key. Steps that a fan-out added
+    later do not matter before it: as if they had been passed over."""
     at = entries[0].at if entries else saga.updated_at
     steps = fresh_steps(saga.graph)
     for step, spec in zip(steps, saga.graph.steps, strict=True):
         if spec.element_of >= 0:
             step.status = StepStatus.SKIPPED
-    return SagaRow(saga.id, saga.graph, saga.rollback, SagaState.STARTED, 0, None, at), steps
+    return SagaRow(saga.id, saga.graph, saga.rollback, SagaState.STARTED, 0, None, at, lock_key=saga.lock_key), steps
 
 
 def apply_entry(row: SagaRow, steps: list[StepRow], entry: Entry) -> None:

@@ -10,7 +10,7 @@ from .errors import TransitionNotAllowedError
 from .readiness import past_return
 from .rows import StepRow
 from .settle import begin_rollback, begin_round
-from .states import TERMINAL, UNDECIDED, Cause, Hold, SagaState, StepStatus, Wait
+from .states import TERMINAL, UNDECIDED, Cause, Hold, Lock, SagaState, StepStatus, Wait
 
 APPLIED = ""
 
@@ -20,6 +20,8 @@ def flag_stale(draft: Draft, trigger: t.FlagStale) -> str:
     saga = draft.saga
     if any(step.waits for step in draft.steps) and not any(step.claimed for step in draft.steps):
         return "it waits for the outside world"
+    if saga.lock_state is Lock.WAITS:
+        return "it waits for its lock"
     if saga.stale_since is not None or saga.paused_at is not None or saga.attention:
         return "it is flagged, paused or waits for a person"
     saga.stale_since = draft.now

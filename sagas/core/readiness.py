@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from .graph import Graph
 from .rows import SagaRow, StepRow
-from .states import EXECUTED, PASSED, RESOLVED, UNDECIDED, Hold, SagaState, StepStatus, Wait
+from .states import EXECUTED, PASSED, RESOLVED, UNDECIDED, Hold, Lock, SagaState, StepStatus, Wait
 
 #: How often the sweep looks at a saga whose steps are all claimed.
 RECHECK = timedelta(seconds=30)
@@ -65,6 +66,8 @@ def undone(graph: Graph, steps: Sequence[StepRow]) -> list[bool]:
 
 def open_steps(saga: SagaRow, steps: Sequence[StepRow]) -> list[int]:
     """Steps whose turn it is, claimed or not, due or not, held or not."""
+    if saga.lock_state is Lock.WAITS:
+        return []
     if saga.state is SagaState.STARTED:
         return [] if failing(steps) else _open_forward(saga.graph, steps)
     if saga.state is SagaState.COMPENSATING:
@@ -115,11 +118,19 @@ def blocked(step: StepRow, now: datetime) -> bool:
     )
 
 
-def next_look(saga: SagaRow, steps: Sequence[StepRow], opened: Sequence[int], now: datetime) -> datetime:
-    """When the sweep must look at a living saga at the latest; `opened` is what `open_steps` found."""
+def next_look(
+    saga: SagaRow,
+    steps: Sequence[StepRow],
+    opened: Sequence[int],
+    now: datetime,
+    later: Mapping[int, datetime] = MappingProxyType({}),
+) -> datetime:
+    """When the sweep must look at a living saga at the latest; `opened` is what `open_steps` found, `later` what of it
+    waits for its limits."""
     if saga.paused_at is not None:
         return now + RECHECK_WAITING
-    at = now + (RECHECK_HELD if opened or saga.attention else RECHECK_WAITING)
+    soon = opened or saga.attention or saga.lock_state is Lock.WAITS
+    at = now + (RECHECK_HELD if soon else RECHECK_WAITING)
     for step in steps:
         # … or whoever was to tell of the end of its child saga may have died before.
         if step.claim_worker is not None or step.stale_worker is not None or step.waits is Wait.CHILD:
@@ -131,5 +142,5 @@ def next_look(saga: SagaRow, steps: Sequence[StepRow], opened: Sequence[int], no
     for position in opened:
         step = steps[position]
         if step.claim_worker is None and step.hold is Hold.NONE and step.stale_worker is None and not step.waits:
-            at = min(at, step.due_at if step.due_at is not None and step.due_at > now else now)
+            at = min(at, step.due_at if step.due_at is not None and step.due_at > now else later.get(position, now))
     return at

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from .graph import Graph
-from .states import Hold, SagaState, StepStatus, Wait
+from .states import Hold, Lock, SagaState, StepStatus, Wait
 
 
 @dataclass(slots=True)
@@ -44,6 +44,9 @@ class SagaRow:
     parent_round: int = 0
     #: How many sagas are above it.
     depth: int = 0
+    #: Its semantic lock: one living saga per key. It never changes; empty = it has none.
+    lock_key: str = ""
+    lock_state: Lock = Lock.NONE
 
     def copy(self) -> SagaRow:
         """A copy that may be changed."""
@@ -68,6 +71,8 @@ class SagaRow:
             self.parent_step,
             self.parent_round,
             self.depth,
+            self.lock_key,
+            self.lock_state,
         )
 
 

@@ -100,6 +100,15 @@ class Wait(StrEnum):
 GATES = frozenset({Wait.SIGNAL, Wait.TIMER, Wait.APPROVAL})
 
 
+class Lock(StrEnum):
+    """Where a saga stands with its semantic lock. One that has none, or has ended, stands nowhere."""
+
+    NONE = ""
+    #: Another living saga has it: this one begins nothing.
+    WAITS = "waits"
+    HELD = "held"
+
+
 class Cause(StrEnum):
     """Why a status changes: one word per column of the edge table."""
 

@@ -21,6 +21,8 @@ class Look:
     kind: ClassVar[str] = "claimed"
     #: The sweep came because `wake_at` had passed: set it anew.
     sweep: bool = False
+    #: The store has given the saga the lock that it waited for.
+    unlocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

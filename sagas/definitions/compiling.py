@@ -98,7 +98,7 @@ def _spec(step: StepDefinition, needed: tuple[int, ...]) -> StepSpec:
         atomic=action.atomic or bool(nested),
         undo_atomic=bool(undo and undo.atomic),
         computed=callable(step.input),
-        **step.more,
+        **{**_heartbeats(action, undo), **step.more},
     )
 
 
@@ -107,6 +107,13 @@ def _nothing(context: object) -> None:
 
 
 _NOTHING = Handler("", _nothing, undo=False)
+
+
+def _heartbeats(action: Handler, undo: Handler | None) -> dict[str, float | None]:
+    return {
+        "heartbeat_timeout": action.heartbeat_timeout,
+        "undo_heartbeat_timeout": undo.heartbeat_timeout if undo else None,
+    }
 
 
 def _timeout(handler: Handler | None) -> float | None:

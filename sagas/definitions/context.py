@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -67,6 +67,7 @@ class StepContext:
     """One attempt of a step, as its handler sees it."""
 
     __slots__ = (
+        "_beat",
         "_changes",
         "_context",
         "_context_text",
@@ -104,6 +105,7 @@ class StepContext:
         outcome: str | None = None,
         deadline: datetime | None = None,
         request_id: str = "",
+        beat: Callable[[float | None], None] | None = None,
     ) -> None:
         #: The saga's id; `str(ctx.saga_id)` is the UUID, the keys carry the ULID.
         self.saga_id = saga_id
@@ -134,6 +136,7 @@ class StepContext:
         self._output_text = output_text
         self._output: Any = None
         self._changes: dict[str, Any] = {}
+        self._beat = beat
 
     @property
     def input(self) -> Any:
@@ -165,6 +168,12 @@ class StepContext:
     def learn(self, output_text: str) -> None:
         """A probe has found out what the action returned."""
         self._output_text, self.outcome = output_text, "completed"
+
+    def heartbeat(self, progress: float | None = None) -> None:
+        """Say that this attempt goes on, and how far it is (from 0 to 1). With a `heartbeat_timeout`, one that does not
+        is given up. Cheap: what is said is written by another thread, at most once a second."""
+        if self._beat is not None:
+            self._beat(None if progress is None else min(1.0, max(0.0, float(progress))))
 
     def update(self, **changes: Any) -> None:
         """Add to the saga's context, if this attempt completes. Keys are replaced whole."""

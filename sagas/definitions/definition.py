@@ -10,6 +10,7 @@ from ..core.errors import DefinitionError
 from ..core.graph import ON_DEADLINE, ROLLBACK, Graph, Policy
 from .compiling import compile_graph, flat, shape
 from .handlers import check_name, seconds
+from .locks import REFUSE, WAIT, LockKey, check_lock
 from .registry import registry
 from .steps import StepDefinition, StepItem, read_items
 from .typed import ContextModel, read_model
@@ -43,6 +44,12 @@ class SagaDefinition:
     on_deadline: ClassVar[str] = ROLLBACK
     #: How long a rollback waits for answers that are still to come.
     drain_timeout: ClassVar[float | timedelta] = 60.0
+    #: One living saga at a time per key: a text with keys of the context (`"order:{order_id}"`), or a function of the
+    #: context that returns it (None: no lock for this saga) …
+    lock: ClassVar[LockKey | None] = None
+    #: … and the others: "wait" (they begin when the one before them has ended, first come first served), or "refuse"
+    #: (`LockHeldError` at the start).
+    lock_policy: ClassVar[str] = WAIT
     #: Who may start it over REST: None = nobody, "authenticated" = whoever is logged in, else a permission's name.
     rest_permission: ClassVar[str | None] = None
     #: What the context must look like: a pydantic model, a dataclass or a dict with a JSON Schema; None = anything.
@@ -76,6 +83,9 @@ class SagaDefinition:
         if cls.on_deadline not in ON_DEADLINE:
             raise DefinitionError(f"expected on_deadline as one of {', '.join(ON_DEADLINE)}, got {cls.on_deadline!r}")
         seconds(cls.deadline, what="deadline")
+        if cls.lock_policy not in (WAIT, REFUSE):
+            raise DefinitionError(f"expected lock_policy as {WAIT!r} or {REFUSE!r}, got {cls.lock_policy!r}")
+        check_lock(cls.lock)
         drain = seconds(cls.drain_timeout, what="drain_timeout") or 0.0
         return Policy(cls.compensation_order == SERIAL, cls.on_deadline, drain)
 
@@ -83,6 +93,11 @@ class SagaDefinition:
     def is_composed(cls) -> bool:
         """Whether its steps are a function of the context: each saga may have others."""
         return callable(cls.steps)
+
+    @classmethod
+    def lock_refuses(cls) -> bool:
+        """Whether a saga is not even started while another one has its lock."""
+        return cls.lock_policy == REFUSE
 
     @classmethod
     def items(cls, context: Mapping[str, Any] | None = None) -> tuple[StepItem, ...]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ..core.errors import DefinitionError
 from ..core.graph import MAX_NAME
+from ..core.limits import Limit, read_limit
 from ..core.retry import RetryPolicy
 from .context import StepContext
 from .registry import registry
@@ -33,6 +34,10 @@ class Handler:
     is_async: bool = False
     #: Its author says that an exception means "no effect". Elsewhere it leaves doubt; `Retryable` always does.
     raising_rejects: bool = False
+    #: Over all worker processes.
+    limit: Limit | None = None
+    #: Seconds between two heartbeats, at most.
+    heartbeat_timeout: float | None = None
 
 
 def seconds(value: float | timedelta | None, *, what: str) -> float | None:
@@ -52,13 +57,16 @@ def check_name(name: object, *, what: str) -> str:
     return name
 
 
-def action(
+def action(  # noqa: PLR0913
     name: str,
     *,
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
     atomic: bool = False,
     queue: str = "",
+    max_concurrent: int | None = None,
+    rate: str | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
 ) -> Callable[[F], F]:
     """Register a function as the handler of the action `name`, for example `payment.charge`.
 
@@ -68,10 +76,18 @@ def action(
     `retry`: how often it is tried (default: setting DEFAULT_RETRY). `timeout`: seconds or a timedelta for one attempt
     (default: DEFAULT_TIMEOUT). `atomic=True`: it runs inside the transaction that records its outcome, so that its
     effects in the same database happen exactly once. `queue`: only workers that serve this queue run it.
+    `max_concurrent`: at most so many attempts run at once, `rate` ("50/s", "100/min", "1000/h"): at most so many begin
+    in any such time, over all worker processes. Never more; it may be a little less. Today's code decides, also for
+    sagas that were started before. `heartbeat_timeout`: when it has not called `ctx.heartbeat()` for so long, the
+    attempt ends as if its timeout had passed.
 
     Raises `DefinitionError` when the name is taken by another function.
     """
-    return _register(name, undo=False, retry=retry, timeout=timeout, atomic=atomic, queue=queue)
+    limit = read_limit(f"action {name!r}", max_concurrent, rate)
+    beat = seconds(heartbeat_timeout, what=f"action {name!r}: heartbeat_timeout")
+    return _register(
+        name, undo=False, retry=retry, timeout=timeout, atomic=atomic, queue=queue, limit=limit, heartbeat_timeout=beat
+    )
 
 
 def compensation(
@@ -80,6 +96,7 @@ def compensation(
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
     atomic: bool = False,
+    heartbeat_timeout: float | timedelta | None = None,
 ) -> Callable[[F], F]:
     """Register a function as the handler of the compensation `name`, for example `payment.refund`.
 
@@ -87,10 +104,11 @@ def compensation(
     unknown, and `ctx.action_key` is the key under which the action may have been done. An exception is retried by
     its own policy; when that is spent, or when it raises `Rejected`, the step becomes a debt that a person settles.
     """
-    return _register(name, undo=True, retry=retry, timeout=timeout, atomic=atomic, queue="")
+    beat = seconds(heartbeat_timeout, what=f"compensation {name!r}: heartbeat_timeout")
+    return _register(name, undo=True, retry=retry, timeout=timeout, atomic=atomic, queue="", heartbeat_timeout=beat)
 
 
-def _register(
+def _register(  # noqa: PLR0913
     name: str,
     *,
     undo: bool,
@@ -98,16 +116,19 @@ def _register(
     timeout: float | timedelta | None,
     atomic: bool,
     queue: str,
+    limit: Limit | None = None,
+    heartbeat_timeout: float | None = None,
 ) -> Callable[[F], F]:
     what = f"{'compensation' if undo else 'action'} {name!r}"
     check_name(name, what=what)
-    limit = seconds(timeout, what=f"{what}: timeout")
+    longest = seconds(timeout, what=f"{what}: timeout")
 
     def decorate(function: F) -> F:
         is_async = inspect.iscoroutinefunction(function)
         if atomic and is_async:
             raise DefinitionError(f"{what}: an atomic handler can not be async def: it shares the engine's transaction")
-        registry.add_handler(Handler(name, function, undo, retry, limit, atomic, queue, is_async))
+        more: dict[str, Any] = {"limit": limit, "heartbeat_timeout": heartbeat_timeout}
+        registry.add_handler(Handler(name, function, undo, retry, longest, atomic, queue, is_async, **more))
         return function
 
     return decorate

@@ -73,6 +73,7 @@ def step(  # noqa: PLR0913
     approvers: str = "",
     approve_compensation: bool | int = False,
     wait_timeout: float | timedelta | None = None,
+    heartbeat_timeout: float | timedelta | None = None,
     on_timeout: str = FAIL,
     automate_next: bool = True,
     probe: str = "",
@@ -86,7 +87,7 @@ def step(  # noqa: PLR0913
     It waits for all steps written before it, or for those named in `after`. `action` and `compensation` are names of
     registered handlers; a step without compensation says why in `no_compensation`. `input`: a dict, or a function of
     (context, outputs), worked out once when the step becomes ready. `retry`, `timeout` (and `undo_…` for the
-    compensation) replace those of the handler; durations are seconds or timedeltas.
+    compensation) and `heartbeat_timeout` replace those of the handler; durations are seconds or timedeltas.
 
     `when`: a function of (context, outputs) or an expression such as `"requires_shipping and total > 100"`; where it
     does not hold the step is skipped, and what depends on it goes on. `wait_for`: the name of the signal that completes
@@ -132,6 +133,7 @@ def step(  # noqa: PLR0913
         approvers=approvers,
         approve_undo=int(approve_compensation),
         wait_timeout=seconds(wait_timeout, what=f"{what}: wait_timeout"),
+        heartbeat_timeout=seconds(heartbeat_timeout, what=f"{what}: heartbeat_timeout"),
         on_timeout=on_timeout,
         pause_after=not automate_next,
         probe=probe,

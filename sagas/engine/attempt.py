@@ -101,6 +101,7 @@ def _context(attempt: Attempt, store: Store) -> StepContext:
         outcome=("completed" if claim.executed else "unknown") if claim.undo else None,
         deadline=store.clock() + timedelta(seconds=attempt.timeout),
         request_id=attempt.request_id,
+        beat=attempt.beat,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,10 @@ from ..core.claims import Claim
 from ..core.graph import Graph, StepSpec
 from ..definitions.context import Outputs, ReadOnlyDict
 from ..store.base import Payload, Submission, Texts
+
+
+def _unheard(progress: float | None) -> None:
+    """Nobody listens to its heartbeats."""
 
 
 @dataclass(slots=True)
@@ -28,6 +32,8 @@ class Attempt:
     texts: Texts
     #: How many sagas are above its own.
     depth: int = 0
+    #: Is told of each heartbeat, with the progress if the handler says it.
+    beat: Callable[[float | None], None] = _unheard
 
     @property
     def spec(self) -> StepSpec:
@@ -43,6 +49,11 @@ class Attempt:
     def timeout(self) -> float:
         """Seconds."""
         return self.spec.undo_timeout if self.claim.undo else self.spec.timeout
+
+    @property
+    def heartbeat_timeout(self) -> float | None:
+        """Seconds; None = it need not beat."""
+        return self.spec.undo_heartbeat_timeout if self.claim.undo else self.spec.heartbeat_timeout
 
     @property
     def atomic(self) -> bool:

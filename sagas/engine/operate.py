@@ -106,6 +106,7 @@ def submit(submission: Submission) -> Result:
 
 def _announce(key: UUID, result: Result) -> None:
     crash_point("operate_after_commit")
+    hint(result.woken)
     if result.unclaimed:
         hint([key], undo=is_undo(result.steps[result.unclaimed[0]]))
 

@@ -21,6 +21,7 @@ from ..definitions.context import Outputs, ReadOnlyDict
 from ..definitions.definition import SagaDefinition
 from ..definitions.handlers import check_name
 from ..definitions.ids import id_text, new_id
+from ..definitions.locks import lock_key
 from ..definitions.typed import opening_context
 from ..exceptions import DuplicateSagaError, StoreError
 from ..models import Saga
@@ -139,6 +140,8 @@ def prepare(  # noqa: PLR0913
         request_id=_text(request_id, what="request id", limit=128),
         wake_in=hint_grace(),
     )
+    if found is not None and found.lock is not None:
+        new.lock_key, new.lock_refuse = lock_key(found.name, found.lock, json.loads(text)), found.lock_refuses()
     if new.idempotency_key is not None:
         new.payload_hash = _payload_hash(new, given, rollback=rollback, own_steps=steps is not None)
     return new
@@ -298,6 +301,8 @@ def _as_saga(new: NewSaga, known: Inserted | Existing) -> Saga:
         wake_at=known.wake_at,
         deadline_at=new.deadline_at,
         request_id=new.request_id,
+        lock_key=new.lock_key,
+        lock_state=new.lock_state,
         created_at=known.at,
         updated_at=known.at,
         completed_at=known.at if done else None,

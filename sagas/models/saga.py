@@ -79,10 +79,12 @@ class SagaManager(InSagasDatabase.from_queryset(SagaQuerySet)):  # type: ignore[
         `definition`: a `SagaDefinition` or its name; with `steps` (a list of `step(…)` or dicts) any name. `context`: a
         dict that JSON can hold. `subject`: the business object it is about. `owner`: text under which it is found.
         `idempotency_key`: the same key (per name and owner) with the same payload returns the same saga, with another
-        one raises `DuplicateSagaError`. `rollback=False`: a failure undoes nothing until somebody asks. `deadline`
-        is kept with the saga; nothing acts on it yet.
+        one raises `DuplicateSagaError`. `rollback=False`: a failure undoes nothing until somebody asks.
+        `priority`: from -100 to 100; where workers find more in the database than they can take, they take the higher
+        ones first (a broker hands its hints out as they came). `deadline`: it is to be done by
+        then (see `SagaDefinition.on_deadline`).
 
-        Raises `DefinitionError`, `PayloadError`, `DuplicateSagaError`.
+        Raises `DefinitionError`, `PayloadError`, `DuplicateSagaError`, `LockHeldError`.
         """
         from ..engine.start import start
 
@@ -185,6 +187,9 @@ class Saga(SagaOperations):
     parent_round = models.PositiveSmallIntegerField(_("round of that step"), default=0)
     #: How many sagas are above it.
     depth = models.PositiveSmallIntegerField(_("depth"), default=0)
+    #: Its semantic lock: one living saga per key; empty = it has none. Who has it, and who waits: `SagaLock`.
+    lock_key = models.CharField(_("lock"), max_length=200, blank=True, default="")
+    lock_state = models.CharField(_("state of the lock"), max_length=8, blank=True, default="")
     #: Why a person must look; empty when nobody must.
     attention = models.CharField(_("attention"), max_length=20, blank=True, default="")
     error_code = models.CharField(_("error code"), max_length=100, blank=True, default="")
@@ -220,7 +225,7 @@ class Saga(SagaOperations):
         ]
         # No index names a column that changes with each step: updates stay on their page (HOT).
         indexes = [
-            models.Index(fields=["wake_at"], name="sagas_wake", condition=models.Q(wake_at__isnull=False)),
+            models.Index(fields=["-priority", "wake_at"], name="sagas_due", condition=models.Q(wake_at__isnull=False)),
             models.Index(
                 fields=["state", "id"],
                 name="sagas_unfinished",

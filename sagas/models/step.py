@@ -57,6 +57,9 @@ class Step(models.Model):
     hold = models.CharField(_("hold"), max_length=20, blank=True, default="")
     #: Not before.
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    #: How far its handler says that it is (0 to 1), and in which attempt. No transition: see `current_progress`.
+    progress = models.FloatField(_("progress"), null=True, blank=True)
+    progress_token = models.BigIntegerField(_("progress of the claim"), null=True, blank=True)
     crashes = models.PositiveSmallIntegerField(_("crashes"), default=0)
     error_code = models.CharField(_("error code"), max_length=100, blank=True, default="")
     error_message = models.TextField(_("error message"), blank=True, default="")
@@ -96,3 +99,9 @@ class Step(models.Model):
     def child_id(self) -> UUID | None:
         """The child saga that it has started (in this round); None where it is none, or has not begun."""
         return child_id(self.saga_id, self.name, self.round) if self.is_child and self.attempt else None
+
+    @property
+    def current_progress(self) -> float | None:
+        """How far the attempt that runs now is, from 0 to 1; None when none runs, or it does not say."""
+        runs = self.claim_token is not None and self.claim_token == self.progress_token
+        return self.progress if runs else None

@@ -19,6 +19,7 @@ from ..core.claims import Claim, Offer, TokenBook
 from ..core.errors import SagaError
 from ..core.graph import Graph
 from ..core.rows import SagaRow, StepRow
+from ..core.states import Lock
 from ..core.triggers import Trigger
 
 
@@ -50,6 +51,11 @@ class NewSaga:
     depth: int = 0
     #: The sweep looks at it after this time if nobody has before.
     wake_in: timedelta = timedelta(0)
+    #: Its semantic lock; empty = none. `refuse`: it is not inserted while another living saga has it, else it waits.
+    lock_key: str = ""
+    lock_refuse: bool = False
+    #: Set by the store as it inserts it.
+    lock_state: Lock = Lock.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,8 @@ class Loaded:
     read_wake: datetime | None = None
     #: The payloads, where they were read with it.
     texts: Texts | None = None
+    #: The lock that it waits for has been given to it.
+    unlocked: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -150,12 +158,16 @@ class Result:
     unclaimed: list[int] = field(default_factory=list)
     #: Steps whose child sagas must be looked at.
     errands: list[int] = field(default_factory=list)
+    #: Steps that wait for the limits of their handlers.
+    limited: list[int] = field(default_factory=list)
     #: The store's own keys of the steps' rows.
     keys: Sequence[int] = ()
     #: The payloads after it, where the store has read them anyway.
     texts: Texts | None = None
     #: What its history entry says has changed; None when nothing has.
     changes: dict[str, Any] | None = None
+    #: Sagas that have waited for its lock and may go on.
+    woken: list[UUID] = field(default_factory=list)
 
     def known(self) -> Loaded | None:
         """The saga as it is now, for the next submission of the same process."""
@@ -181,6 +193,7 @@ class DueSaga:
 
     id: UUID
     wake_at: datetime
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +209,10 @@ class Store(ABC):
 
     @abstractmethod
     def insert(self, sagas: Sequence[NewSaga]) -> list[Inserted | Existing]:
-        """Insert in the caller's transaction; for each: when, or the saga that has its idempotency key already."""
+        """Insert in the caller's transaction; for each: when, or the saga that has its idempotency key already.
+
+        Raises `LockHeldError`, with nothing inserted, for one that would have to wait for its lock and is not to.
+        """
 
     @abstractmethod
     def load(self, ids: Iterable[UUID]) -> dict[UUID, tuple[SagaRow, list[StepRow]]]:
@@ -208,7 +224,8 @@ class Store(ABC):
 
     @abstractmethod
     def due(self, *, limit: int, after: DueSaga | None = None) -> list[DueSaga]:
-        """Sagas whose `wake_at` has passed, earliest first, behind `after` (a keyset cursor)."""
+        """Sagas whose `wake_at` has passed, those of a higher priority first, then the earliest; behind `after` (a
+        keyset cursor)."""
 
     @abstractmethod
     def apply(

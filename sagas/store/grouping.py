@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
@@ -15,7 +15,7 @@ from ..core.decide import Decision, Desk, decide
 from ..core.errors import InvariantError, SagaError
 from ..core.graph import Graph
 from ..core.history import Entry
-from ..core.states import PASSED
+from ..core.states import PASSED, Lock
 from ..core.triggers import (
     Answer,
     AttemptTrigger,
@@ -23,6 +23,7 @@ from ..core.triggers import (
     ChildEnded,
     Completed,
     Edit,
+    Look,
     OpenedOut,
     Prepared,
     Signal,
@@ -53,6 +54,13 @@ class SagaWrite:
     edits: dict[int, str] = field(default_factory=dict)
     #: Steps that begin anew: what they have stored is out of date.
     cleared: set[int] = field(default_factory=set)
+    #: Where it stood with its lock before.
+    lock_before: Lock = Lock.NONE
+
+    @property
+    def relocks(self) -> bool:
+        """Whether it gives its lock up, or takes it (again)."""
+        return self.loaded.saga.lock_state is not self.lock_before
 
     #: How many of the steps have rows already, and the graph that they are rows of.
     rows: int = 0
@@ -109,7 +117,7 @@ def decide_group(
     """
     if budget is None and offer is not None:
         budget = offer.budget()
-    writes = {saga_id: SagaWrite(found) for saga_id, found in loaded.items()}
+    writes = {saga_id: SagaWrite(found, lock_before=found.saga.lock_state) for saga_id, found in loaded.items()}
     results = []
     for submission in submissions:
         write = writes.get(submission.saga_id)
@@ -136,13 +144,15 @@ def _decide_one(
 ) -> Result:
     loaded = write.loaded
     before = loaded.saga.revision
-    desk = None
+    desk, trigger = None, submission.trigger
+    if loaded.unlocked and isinstance(trigger, Look):
+        trigger = replace(trigger, unlocked=True)
     if offer is not None and budget is not None:
         desk = Desk(offer, budget, submission.book)
         if isinstance(submission.trigger, AttemptTrigger):
             budget.bring(undo=submission.trigger.undo)
     try:
-        decision = decide(loaded.saga, loaded.steps, submission.trigger, now, desk)
+        decision = decide(loaded.saga, loaded.steps, trigger, now, desk)
     except SagaError as exc:
         error = exc
     except Exception as exc:  # one saga whose rows make no sense must not stop the others of the group
@@ -176,6 +186,7 @@ def _decided(submission: Submission, write: SagaWrite, decision: Decision, befor
         decision.claims,
         decision.unclaimed,
         decision.errands,
+        decision.limited,
         loaded.keys,
         changes=None if decision.entry is None else decision.entry.data,
     )

@@ -12,7 +12,11 @@ from ..core.claims import Offer
 from ..core.history import Entry
 from ..core.rows import SagaRow, StepRow, fresh_steps
 from ..core.start import opening
-from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
+from ..core.states import TERMINAL, Lock
+from ..core.triggers import Look
+from ..definitions.ids import id_text
+from ..exceptions import LockHeldError
+from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts, Verdict
 from .grouping import SagaWrite, decide_group
 
 
@@ -27,6 +31,8 @@ class MemoryStore(Store):
         self.history: dict[UUID, list[Entry]] = {}
         self.new: dict[UUID, NewSaga] = {}
         self._keys: dict[tuple[str, str, str], Existing] = {}
+        #: For each semantic lock who has it, and behind it who waits for it.
+        self._lines: dict[str, list[UUID]] = {}
 
     def now(self) -> datetime:
         """The given clock's time, or the machine's."""
@@ -39,18 +45,29 @@ class MemoryStore(Store):
     def insert(self, sagas: Sequence[NewSaga]) -> list[Inserted | Existing]:
         """Put new sagas into the dict."""
         with self._lock:
+            for new in sagas:
+                line = self._lines.get(new.lock_key, ())
+                if line and new.lock_refuse and self._known(new) is None:
+                    raise _held(new.lock_key, line[0])
             return [self._insert_one(new) for new in sagas]
 
+    def _known(self, new: NewSaga) -> Existing | None:
+        return None if new.idempotency_key is None else self._keys.get((new.name, new.owner, new.idempotency_key))
+
     def _insert_one(self, new: NewSaga) -> Inserted | Existing:
+        known = self._known(new)
+        if known is not None:
+            return known
         if new.idempotency_key is not None:
-            key = (new.name, new.owner, new.idempotency_key)
-            if key in self._keys:
-                return self._keys[key]
-            self._keys[key] = Existing(new.id, new.payload_hash)
+            self._keys[new.name, new.owner, new.idempotency_key] = Existing(new.id, new.payload_hash)
+        if new.lock_key and new.graph.steps:
+            new.lock_state = Lock.WAITS if self._lines.get(new.lock_key) else Lock.HELD
+            self._lines.setdefault(new.lock_key, []).append(new.id)
         now = self.now()
         saga, entry = opening(
-            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner, deadline_at=new.deadline_at
-        )
+            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner,
+            deadline_at=new.deadline_at, lock_key=new.lock_key, lock_state=new.lock_state,
+        )  # fmt: skip
         saga.parent, saga.parent_step, saga.parent_round = new.parent, new.parent_step, new.parent_round
         saga.depth = new.depth
         self.sagas[new.id] = Loaded(saga, fresh_steps(new.graph), new.name, new.request_id)
@@ -86,13 +103,13 @@ class MemoryStore(Store):
         now = self.now()
         with self._lock:
             found = [
-                DueSaga(i, entry.saga.wake_at)
+                DueSaga(i, entry.saga.wake_at, self.new[i].priority)
                 for i, entry in self.sagas.items()
                 if entry.saga.wake_at is not None and entry.saga.wake_at <= now
             ]
-        found.sort(key=lambda due: (due.wake_at, due.id))
+        found.sort(key=_turn)
         if after is not None:
-            found = [due for due in found if (due.wake_at, due.id) > (after.wake_at, after.id)]
+            found = [due for due in found if _turn(due) > _turn(after)]
         return found[:limit]
 
     def apply(
@@ -108,10 +125,38 @@ class MemoryStore(Store):
                 for i in ids
                 if (found := self.sagas.get(i)) is not None
             }
+            for one in submissions:
+                saga = loaded[one.saga_id].saga if one.saga_id in loaded else None
+                if saga is not None and saga.lock_state is Lock.WAITS and isinstance(one.trigger, Look):
+                    loaded[one.saga_id].unlocked = self._lines[saga.lock_key][0] == saga.id
             results, writes = decide_group(submissions, loaded, {}, self.now(), offer)
             for write in writes:
-                self._write(write)
+                if not write.relocks or self._relock(write, results):
+                    self._write(write)
+            # Once all are written: the next in line may be in the same group.
+            for result in results:
+                for saga_id in result.woken:
+                    self.sagas[saga_id].saga.wake_at = self.now()
             return results
+
+    def _relock(self, write: SagaWrite, results: Sequence[Result]) -> bool:
+        """Give the lock up, or take it again; False: another saga has it."""
+        saga = write.loaded.saga
+        line = self._lines.setdefault(saga.lock_key, [])
+        mine = [result for result in results if result.submission.saga_id == saga.id]
+        if saga.state in TERMINAL:
+            had = line[:1] == [saga.id]
+            line.remove(saga.id)
+            if had and line:
+                mine[-1].woken.append(line[0])
+        elif write.lock_before is Lock.NONE and line:
+            error = _held(saga.lock_key, line[0])
+            for result in mine:
+                result.verdict, result.reason, result.error, result.claims = Verdict.REFUSED, str(error), error, []
+            return False
+        elif write.lock_before is Lock.NONE:
+            line.append(saga.id)
+        return True
 
     def _write(self, write: SagaWrite) -> None:
         saga_id = write.loaded.saga.id
@@ -133,3 +178,11 @@ class MemoryStore(Store):
         for entry in write.entries:
             if entry.note_key is None or all(entry.note_key != known.note_key for known in told):
                 told.append(entry)
+
+
+def _held(key: str, holder: UUID) -> LockHeldError:
+    return LockHeldError(f"saga {id_text(holder)} has the lock {key!r} until it ends", key=key, holder=id_text(holder))
+
+
+def _turn(due: DueSaga) -> tuple[int, datetime, UUID]:
+    return -due.priority, due.wake_at, due.id

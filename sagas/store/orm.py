@@ -21,11 +21,13 @@ from ..conf import app_settings
 from ..core.claims import Budget, Offer
 from ..core.graph import Graph
 from ..core.rows import SagaRow, StepRow
+from ..core.states import TERMINAL, Lock
 from ..core.triggers import Look
 from ..exceptions import StoreConflictError, StoreConnectionError, StoreDataError, StoreError
 from ..models import Saga, SagaGraph, Step
-from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts
+from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts, Verdict
 from .grouping import SagaWrite, decide_group
+from .locks import Locks
 from .reading import CONTEXT, PAYLOADS, SAGA_COLUMNS, STEP_COLUMNS, Read, added_step, collect
 from .sql import Dialect, dialect_for
 
@@ -84,6 +86,10 @@ class OrmStore(Store):
         """The SQL of the database behind the alias."""
         return dialect_for(connections[self.alias].vendor)
 
+    @property
+    def _locks(self) -> Locks:
+        return Locks(self.alias, self.dialect)
+
     def now(self) -> datetime:
         """The database's time."""
         with translated(self.alias):
@@ -97,12 +103,18 @@ class OrmStore(Store):
         """Insert in the caller's transaction, or in one of its own when there is none."""
         if not sagas:
             return []
+        locking = [saga for saga in sagas if saga.lock_key and saga.graph.steps]
         graphs = {saga.graph.hash: saga.graph for saga in sagas if (self.alias, saga.graph.hash) not in _STORED}
-        with translated(self.alias), self._all_or_nothing(one_statement=not graphs):
+        with translated(self.alias), self._all_or_nothing(one_statement=not (graphs or locking)):
             if graphs:
                 self._store_graphs(graphs)
-            inserted = self.dialect.insert(connections[self.alias], sagas)
-            return self._existing(sagas, inserted)
+            refused = self._locks.enter(locking) if locking else None
+            if refused is None:
+                inserted = self.dialect.insert(connections[self.alias], sagas)
+                if locking and len(inserted) < len(sagas):
+                    self._locks.remove(saga.id for saga in locking if saga.id not in inserted)
+                return self._existing(sagas, inserted)
+        raise refused
 
     def _all_or_nothing(self, *, one_statement: bool) -> AbstractContextManager[Any]:
         """A transaction, but for one statement alone: that is one by itself, and saves two round trips."""
@@ -172,11 +184,11 @@ class OrmStore(Store):
         return found
 
     def due(self, *, limit: int, after: DueSaga | None = None) -> list[DueSaga]:
-        """By the index on `wake_at`, behind the cursor."""
+        """By the index on priority and `wake_at`, behind the cursor."""
         with translated(self.alias):
             return [
-                DueSaga(saga_id, wake_at)
-                for saga_id, wake_at in self.dialect.due(connections[self.alias], limit=limit, after=after)
+                DueSaga(saga_id, wake_at, priority)
+                for saga_id, wake_at, priority in self.dialect.due(connections[self.alias], limit=limit, after=after)
             ]
 
     def apply(
@@ -210,12 +222,14 @@ class OrmStore(Store):
         self.dialect.pin(connection)
         read = self._read(fresh) if fresh else Read()
         loaded = {one.saga_id: replace(one.known) for one in mine if one.known is not None} | read.found
+        # One that waits for its lock has to ask for it first.
+        loaded = {key: found for key, found in loaded.items() if found.saga.lock_state is not Lock.WAITS}
         mine = [one for one in mine if one.saga_id in loaded]
         results, writes = decide_group(mine, loaded, {}, self.clock(), offer, budget)
-        # What has grown takes more than one statement, and so a transaction.
-        simple = [write for write in writes if not write.grown]
+        idle = (read.found.keys() & loaded.keys()) - {write.loaded.saga.id for write in writes}
+        # What has grown, or gives its lock up, takes more than one statement, and so a transaction.
+        simple = [write for write in writes if not (write.grown or write.relocks)]
         written = self.dialect.write(connection, simple) if simple else set()
-        idle = read.found.keys() - {write.loaded.saga.id for write in writes}
         well = [r for r in results if r.submission.saga_id in written or (r.submission.saga_id in idle and not r.error)]
         _give_texts(well, read.found)
         return {id(result.submission): result for result in well}
@@ -239,12 +253,18 @@ class OrmStore(Store):
             read = self._lock(ids, wait=wait, payloads=payloads)
             existing = self._which_exist([i for i in ids if i not in read.found and i not in read.unreadable])
             others = {**dict.fromkeys(existing), **read.unreadable}
+            self._unlock(submissions, read.found)
             results, writes = decide_group(submissions, read.found, others, read.now, offer, budget)
+            relocked = [write for write in writes if write.relocks]
+            if relocked:
+                writes = self._retake(relocked, results, writes)
             if writes and len(self.dialect.write(connection, writes)) != len(writes):
                 raise StoreConflictError("a saga that was locked has moved: submit again")
             for write in writes:
                 if write.grown:
                     self._grow(write)
+            if relocked:
+                self._leave(relocked, results)
         if payloads:
             _give_texts(results, read.found)
         return results
@@ -261,6 +281,38 @@ class OrmStore(Store):
         for spec in {graph.steps[graph.steps[position].element_of].name: None for position in write.added}:
             position = graph.names[spec]
             steps.filter(saga_id=saga.id, position=position).update(depends_on=list(graph.steps[position].depends_on))
+
+    def _unlock(self, submissions: Sequence[Submission], found: dict[UUID, Loaded]) -> None:
+        """Sagas that wait for their lock, and are looked at: is it theirs by now?"""
+        looks = {one.saga_id for one in submissions if isinstance(one.trigger, Look)} & found.keys()
+        waiting = {key: found[key].saga.lock_key for key in looks if found[key].saga.lock_state is Lock.WAITS}
+        for saga_id in self._locks.take(waiting) if waiting else ():
+            found[saga_id].unlocked = True
+
+    def _retake(
+        self, relocked: Sequence[SagaWrite], results: Sequence[Result], writes: list[SagaWrite]
+    ) -> list[SagaWrite]:
+        """Sagas that come back to life; those that may not, because another one has the lock, stay as they are."""
+        for write in relocked:
+            saga = write.loaded.saga
+            back = saga.lock_state is Lock.HELD and write.lock_before is Lock.NONE
+            error = self._locks.retake(saga.id, saga.lock_key) if back else None
+            if error is None:
+                continue
+            writes = [other for other in writes if other is not write]
+            for result in results:
+                if result.submission.saga_id == saga.id:
+                    result.verdict, result.reason, result.error, result.claims = Verdict.REFUSED, str(error), error, []
+        return writes
+
+    def _leave(self, relocked: Sequence[SagaWrite], results: Sequence[Result]) -> None:
+        """Sagas that have ended: those that waited for their locks are found on the results."""
+        ended = {write.loaded.saga.id: write.loaded.saga.lock_key for write in relocked if _has_ended(write)}
+        followers = self._locks.leave(ended) if ended else {}
+        for result in results:
+            follower = followers.pop(result.submission.saga_id, None)
+            if follower is not None:
+                result.woken.append(follower)
 
     def _lock(self, ids: Sequence[UUID], *, wait: bool, payloads: bool) -> Read:
         # select_for_update is left out silently by SQLite; there the transaction has begun with a write.
@@ -293,6 +345,10 @@ class OrmStore(Store):
         with self.dialect.one_writer(self.alias), transaction.atomic(using=self.alias):
             self.dialect.begin_atomic(connections[self.alias])
             yield
+
+
+def _has_ended(write: SagaWrite) -> bool:
+    return write.loaded.saga.state in TERMINAL
 
 
 def _only_looks(submissions: Sequence[Submission]) -> set[UUID]:

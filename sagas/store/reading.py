@@ -17,7 +17,7 @@ from django.db.models.functions import Cast
 from ..core.errors import InvariantError, SagaError
 from ..core.graph import Graph
 from ..core.rows import SagaRow, StepRow
-from ..core.states import Hold, SagaState, StepStatus, Wait
+from ..core.states import Hold, Lock, SagaState, StepStatus, Wait
 from ..models import SagaGraph, Step
 from .base import Loaded, Texts
 from .grouping import SagaWrite, complain
@@ -44,10 +44,12 @@ SAGA_COLUMNS = (
     "parent_step",
     "parent_round",
     "depth",
+    "lock_key",
+    "lock_state",
     "name",
     "request_id",
 )
-_NAME = SAGA_COLUMNS.index("name")
+_LOCK, _NAME = SAGA_COLUMNS.index("lock_state"), SAGA_COLUMNS.index("name")
 STEP_COLUMNS = (
     "saga_id",
     "pk",
@@ -86,6 +88,7 @@ _STATES = {state.value: state for state in SagaState}
 _STATUSES = {status.value: status for status in StepStatus}
 _HOLDS = {hold.value: hold for hold in Hold}
 _WAITS = {wait.value: wait for wait in Wait}
+_LOCKS = {lock.value: lock for lock in Lock}
 
 
 @lru_cache(maxsize=1024)
@@ -99,7 +102,8 @@ def _graph(digest: str, alias: str) -> Graph:
 
 def read_saga(row: Sequence[Any], alias: str) -> SagaRow:
     """A row of SAGA_COLUMNS as the core sees it."""
-    return SagaRow(row[0], _graph(row[1], alias), row[2], _STATES[row[3]], *row[4:_NAME])
+    values = (row[0], _graph(row[1], alias), row[2], _STATES[row[3]], *row[4:_LOCK], _LOCKS[row[_LOCK]])
+    return SagaRow(*values)
 
 
 def read_step(row: Sequence[Any]) -> StepRow:

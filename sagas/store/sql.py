@@ -39,14 +39,17 @@ class Dialect(Protocol):
     def one_writer(self, alias: str) -> AbstractContextManager[Any]:
         """Held around a group where only one writer at a time is wanted."""
 
+    def impatient(self, connection: Any) -> AbstractContextManager[Any]:
+        """Statements that do not wait for another transaction; inside a savepoint, which is given up when they fail."""
+
     def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
         """Insert; those that were new."""
 
     def read(self, connection: Any, ids: Sequence[UUID]) -> tuple[list[Any], list[Any]]:
         """Rows of sagas and of their steps with their payloads, of one moment, without a lock."""
 
-    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime]]:
-        """Sagas whose time has come."""
+    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime, int]]:
+        """Sagas whose time has come, with their priorities."""
 
     def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:
         """Write a decided group; the sagas that were still at the revision they were decided from."""

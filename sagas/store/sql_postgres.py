@@ -30,7 +30,8 @@ from .sql import no_lock
 _NEW_SAGA = Columns(
     "id uuid, name text, version text, graph_id text, state text, rollback bool, context text, subject_type int, "
     "subject_id text, owner text, idempotency_key text, payload_hash text, tags text, priority int, wake_in float8, "
-    "deadline_at timestamptz, request_id text, done bool, parent_id uuid, parent_step text, parent_round int, depth int"
+    "deadline_at timestamptz, request_id text, done bool, parent_id uuid, parent_step text, parent_round int, "
+    "depth int, lock_key text, lock_state text"
 )
 _NEW_STEP = Columns(
     "saga_id uuid, position int, name text, action text, compensation text, queue text, depends_on text, input text"
@@ -39,7 +40,7 @@ _NEW_HISTORY = Columns("id uuid, actor text, data text")
 _SAGA = Columns(
     "id uuid, state text, revision int, wake_at timestamptz, updated_at timestamptz, stale_since timestamptz, "
     "paused_at timestamptz, attention text, error_code text, error_message text, completed_at timestamptz, "
-    "deadline_at timestamptz, overdue_at timestamptz, rewind_to int, patch text"
+    "deadline_at timestamptz, overdue_at timestamptz, rewind_to int, lock_state text, patch text"
 )
 _KEY = Columns("id uuid, revision int")
 _STEP = Columns(
@@ -61,12 +62,13 @@ _INSERT = Prepared(
 WITH new AS (
     INSERT INTO sagas_saga (id, name, version, graph_id, state, revision, rollback, context, subject_type_id,
         subject_id, owner, idempotency_key, payload_hash, tags, priority, wake_at, deadline_at, attention, error_code,
-        error_message, request_id, created_at, updated_at, completed_at, parent_id, parent_step, parent_round, depth)
+        error_message, request_id, created_at, updated_at, completed_at, parent_id, parent_step, parent_round, depth,
+        lock_key, lock_state)
     SELECT d.id, d.name, d.version, d.graph_id, d.state, 1, d.rollback, d.context::jsonb, d.subject_type, d.subject_id,
         d.owner, d.idempotency_key, d.payload_hash, d.tags::jsonb, d.priority,
         CASE WHEN d.done THEN NULL ELSE clock.now + d.wake_in * interval '1 second' END, d.deadline_at,
         '', '', '', d.request_id, clock.now, clock.now, CASE WHEN d.done THEN clock.now END,
-        d.parent_id, d.parent_step, d.parent_round, d.depth
+        d.parent_id, d.parent_step, d.parent_round, d.depth, d.lock_key, d.lock_state
     FROM (SELECT clock_timestamp() AS now) clock, {_NEW_SAGA.unnest} AS d({_NEW_SAGA.names})
     ON CONFLICT (name, owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at, wake_at
@@ -115,7 +117,7 @@ WITH mine AS (
     UPDATE sagas_saga AS s SET state = d.state, revision = d.revision, wake_at = d.wake_at, updated_at = d.updated_at,
         stale_since = d.stale_since, paused_at = d.paused_at, attention = d.attention, error_code = d.error_code,
         error_message = d.error_message, completed_at = d.completed_at, deadline_at = d.deadline_at,
-        overdue_at = d.overdue_at, rewind_to = d.rewind_to,
+        overdue_at = d.overdue_at, rewind_to = d.rewind_to, lock_state = d.lock_state,
         context = CASE WHEN d.patch IS NULL THEN s.context ELSE s.context || d.patch::jsonb END
     FROM {_SAGA.unnest} AS d({_SAGA.names}) JOIN mine ON mine.id = d.id
     WHERE s.id = d.id
@@ -140,6 +142,27 @@ WITH mine AS (
 SELECT id FROM mine
 """,  # noqa: S608
 )
+
+
+#: A condition on `wake_at` behind an order by priority would read all that is not due yet. So the priorities that there
+#: are come first, found by one step down the index each; then of each the due ones, until there are enough.
+_DUE = """
+WITH RECURSIVE priorities AS (
+    (SELECT priority FROM sagas_saga WHERE wake_at IS NOT NULL AND (%s::int IS NULL OR priority <= %s)
+     ORDER BY priority DESC LIMIT 1)
+    UNION ALL
+    SELECT (SELECT s.priority FROM sagas_saga AS s WHERE s.wake_at IS NOT NULL AND s.priority < p.priority
+            ORDER BY s.priority DESC LIMIT 1)
+    FROM priorities AS p WHERE p.priority IS NOT NULL
+)
+SELECT d.id, d.wake_at, p.priority FROM priorities AS p CROSS JOIN LATERAL (
+    SELECT id, wake_at FROM sagas_saga AS s WHERE s.priority = p.priority AND s.wake_at IS NOT NULL
+        AND s.wake_at <= statement_timestamp()
+        AND (p.priority IS DISTINCT FROM %s::int OR (s.wake_at, s.id) > (%s::timestamptz, %s::uuid))
+    ORDER BY s.wake_at, s.id LIMIT %s
+) AS d
+ORDER BY p.priority DESC, d.wake_at, d.id LIMIT %s
+"""
 
 
 class Postgres:
@@ -179,17 +202,25 @@ class Postgres:
         """Row locks do it."""
         return no_lock(alias)
 
+    @contextmanager
+    def impatient(self, connection: Any) -> Iterator[None]:
+        """A short wait is none: the other one may be about to commit."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '50ms'")
+            yield
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+
     def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
         """All rows in one statement."""
         rows, steps, history = [], [], []
         for new in sagas:
-            state, data = opening_state(new.graph, new.deadline_at)
+            state, data = opening_state(new.graph, new.deadline_at, new.lock_state)
             rows.append(
                 (
                     new.id, new.name, new.version, new.graph.hash, str(state), new.rollback, new.context,
                     new.subject_type, new.subject_id, new.owner, new.idempotency_key, new.payload_hash, new.tags,
                     new.priority, new.wake_in.total_seconds(), new.deadline_at, new.request_id, not new.graph.steps,
-                    new.parent, new.parent_step, new.parent_round, new.depth,
+                    new.parent, new.parent_step, new.parent_round, new.depth, new.lock_key, str(new.lock_state),
                 )
             )  # fmt: skip
             history.append((new.id, new.owner, json.dumps(data)))
@@ -217,17 +248,11 @@ class Postgres:
         sagas = [row[:_SAGA_WIDTH] for row in rows if row[0] is not None]
         return sagas, [row[_SAGA_WIDTH:] for row in rows if row[0] is None]
 
-    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime]]:
-        """Along the partial index."""
-        behind, params = "", []
-        if after is not None:
-            behind, params = "AND (wake_at, id) > (%s, %s)", [after.wake_at, after.id]
+    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime, int]]:
+        """Along the partial index, one priority after the other."""
+        top, at, last = (None, None, None) if after is None else (after.priority, after.wake_at, after.id)
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT id, wake_at FROM sagas_saga WHERE wake_at IS NOT NULL AND wake_at <= statement_timestamp() "  # noqa: S608
-                f"{behind} ORDER BY wake_at, id LIMIT %s",
-                [*params, limit],
-            )
+            cursor.execute(_DUE, [top, top, top, at, last, limit, limit])
             return list(cursor.fetchall())
 
     def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:
@@ -264,7 +289,7 @@ def _saga_values(write: SagaWrite) -> tuple[Any, ...]:
     return (
         saga.id, str(saga.state), saga.revision, saga.wake_at, saga.updated_at, saga.stale_since, saga.paused_at,
         saga.attention, saga.error_code, saga.error_message, saga.completed_at, saga.deadline_at, saga.overdue_at,
-        saga.rewind_to, write.patch(),
+        saga.rewind_to, str(saga.lock_state), write.patch(),
     )  # fmt: skip
 
 

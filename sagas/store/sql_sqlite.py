@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
-from django.db.models import JSONField, Value
+from django.db.models import JSONField, Q, Value
 
 from ..core.errors import InvariantError
 from ..core.start import opening, opening_state
@@ -63,6 +63,10 @@ class Sqlite:
         for a thread that waits for the file."""
         return nullcontext() if connections[alias].in_atomic_block else _WRITER
 
+    def impatient(self, connection: Any) -> AbstractContextManager[Any]:
+        """There is one writer only."""
+        return nullcontext()
+
     def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
         """Saga by saga: conflicts are found by the unique constraint."""
         self.begin(connection)
@@ -72,8 +76,9 @@ class Sqlite:
     def _insert_one(self, alias: str, new: NewSaga) -> Inserted | None:
         now = self.now(None)
         row, entry = opening(
-            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner, deadline_at=new.deadline_at
-        )
+            new.id, new.graph, new.rollback, now, now + new.wake_in, new.owner,
+            deadline_at=new.deadline_at, lock_key=new.lock_key, lock_state=new.lock_state,
+        )  # fmt: skip
         saga = Saga(
             id=new.id,
             name=new.name,
@@ -99,6 +104,8 @@ class Sqlite:
             created_at=now,
             updated_at=now,
             completed_at=row.completed_at,
+            lock_key=new.lock_key,
+            lock_state=new.lock_state,
         )
         try:
             with transaction.atomic(using=alias):
@@ -129,13 +136,13 @@ class Sqlite:
         """Never asked for: a group of several statements takes the lock first (`one_statement`)."""
         raise InvariantError("SQLite reads sagas under the lock only")
 
-    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime]]:
+    def due(self, connection: Any, *, limit: int, after: DueSaga | None) -> list[tuple[UUID, datetime, int]]:
         """Along the partial index."""
         found = Saga.objects.using(connection.alias).filter(wake_at__isnull=False, wake_at__lte=self.now(connection))
-        rows = found.order_by("wake_at", "id").values_list("id", "wake_at")
+        rows = found.order_by("-priority", "wake_at", "id").values_list("id", "wake_at", "priority")
         if after is not None:
-            rows = rows.filter(wake_at__gte=after.wake_at)
-            rows = rows.exclude(wake_at=after.wake_at, id__lte=after.id)
+            later = Q(wake_at__gt=after.wake_at) | Q(wake_at=after.wake_at, id__gt=after.id)
+            rows = rows.filter(Q(priority__lt=after.priority) | (Q(priority=after.priority) & later))
         return list(rows[:limit])
 
     def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:
@@ -167,6 +174,7 @@ class Sqlite:
             "deadline_at": saga.deadline_at,
             "overdue_at": saga.overdue_at,
             "rewind_to": saga.rewind_to,
+            "lock_state": saga.lock_state,
         }
         rows = Saga.objects.using(alias).filter(pk=saga.id)
         patch = write.patch()

@@ -84,6 +84,8 @@ class Rig:
         self.frozen: list[tuple[Attempt, Participant]] = []
         #: As if there were several: steps that have crashed a worker before run side by side.
         self.many_processes = False
+        #: What handlers said last of how far they are, by position.
+        self.progress: dict[int, float] = {}
         #: Is told of every result.
         self.heard: Callable[[Result], None] | None = None
         self._new = new
@@ -187,7 +189,11 @@ class Rig:
             self.heard(result)
 
     def _attempt(self, claim: Claim, texts: Texts) -> Attempt:
-        return Attempt(self.id, self._new.name, self._new.request_id, self.graph, claim, self.worker, texts)
+        def beat(progress: float | None) -> None:
+            if progress is not None:
+                self.progress[claim.position] = progress
+
+        return Attempt(self.id, self._new.name, self._new.request_id, self.graph, claim, self.worker, texts, beat=beat)
 
     def offer(self, trigger: Trigger | None = None) -> Offer:
         """What the worker can take on: everything, but of the steps that have crashed a worker one at a time, so that

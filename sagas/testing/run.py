@@ -99,6 +99,11 @@ class SagaRun(Steering):
         return {self.graph.steps[step.position].name: str(step.status) for step in self.rig.loaded.steps}
 
     @property
+    def progress(self) -> dict[str, float]:
+        """What handlers said last with `ctx.heartbeat(progress=…)`, by step name."""
+        return {self.graph.steps[position].name: value for position, value in self.rig.progress.items()}
+
+    @property
     def undone(self) -> list[str]:
         """Steps that were compensated, in the order in which that ended."""
         found = [step for step in self.rig.loaded.steps if step.compensated_at is not None]

@@ -14,11 +14,13 @@ from ..conf import app_settings
 from ..core.triggers import HandedBack, WorkerLost
 from ..crash import crash_point
 from ..engine.takeover import claims_of, forget, sagas_of
+from ..models import Step
 from ..models import Worker as WorkerRow
 from ..store.base import Submission
 from .inbox import Item
 from .judge import Judge
 from .part import Part
+from .run import Stage
 
 if TYPE_CHECKING:
     from .process import Worker
@@ -68,6 +70,7 @@ class Beat(Part):
         if not worker.identity.beat(free_slots=worker.slots.offer()[0], depths=depths):
             logger.error("this process was taken for dead: it starts anew", extra={"action": "reborn"})
             worker.identity.renew()
+        self.tell_progress()
         rows = WorkerRow.objects.using(app_settings().DATABASE).exclude(pk=worker.identity.id)
         for dead in self._judge.look(rows.values_list("id", "beat", "dead"), now):
             self.take_over(dead)
@@ -75,6 +78,19 @@ class Beat(Part):
         if now - self._audited_at > max(AUDIT, app_settings().LEASE.total_seconds() / 2):
             self._audited_at = now
             self.audit()
+
+    def tell_progress(self) -> None:
+        """How far handlers say that they are: for people, so beside the saga's transitions."""
+        for run in list(self._worker.runs.values()):
+            progress, attempt = run.progress, run.attempt
+            if progress is None or progress == run.told or run.stage is not Stage.RUNNING:
+                continue
+            rows = Step.objects.using(app_settings().DATABASE).filter(
+                saga_id=attempt.saga_id, position=attempt.claim.position, claim_worker=attempt.worker
+            )
+            token = attempt.claim.token
+            rows.filter(claim_token=token).update(progress=progress, progress_token=token)
+            run.told = progress
 
     def take_over(self, dead: UUID) -> None:
         """Everything that the dead worker had claimed; its row goes when nothing names it any more."""

@@ -99,14 +99,16 @@ class Committer(Part):
         for submission in submissions:
             submission.known = self._known.get(submission.saga_id)
         _crash("before_commit", group)
-        claimed_at = time.monotonic()
-        results = self._persist(submissions)
-        if results is None:
-            return
-        _crash("after_commit", group)
-        self.remember(results)
-        self._acknowledge(group, results)
-        self.handle_claims(results, claimed_at)
+        with self._worker.limits.claiming():
+            claimed_at = time.monotonic()
+            results = self._persist(submissions)
+            if results is None:
+                return
+            _crash("after_commit", group)
+            self.remember(results)
+            self._acknowledge(group, results)
+            self.handle_claims(results, claimed_at)
+        self._worker.limits.note(results)
         for item, result in zip(group, results, strict=True):
             self._finish(item, result)
 
@@ -123,17 +125,18 @@ class Committer(Part):
 
     def _persist(self, submissions: Sequence[Submission]) -> list[Result] | None:
         """Until it is committed; None when the process ends before the database is back."""
-        wait = 0.05
+        wait, first = 0.05, True
         while True:
             try:
                 with self._worker.vigil.watched():
-                    return commit(self._worker.store, submissions, self._worker.offer())
+                    return commit(self._worker.store, submissions, self._worker.offer(limited=first))
             except StoreError as exc:
                 if self._worker.ended.is_set():
                     return None
                 logger.warning("a group of %d waits: %s", len(submissions), exc, extra={"action": "store_down"})
                 for submission in submissions:
                     submission.again = True
+                first = False
                 self._worker.ended.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 wait = min(wait * 2, _LONGEST_WAIT)
 
@@ -198,10 +201,17 @@ class Committer(Part):
                 "refused: %s", result.reason, extra={"action": "refused", "saga_id": str(item.submission.saga_id)}
             )
         worker.sweeper.run_errands(result)
+        self.wake(result)
         if result.unclaimed and not item.is_look:
             self._pass_on(result)
         if item.then is not None:
             item.then(result)
+
+    def wake(self, result: Result) -> None:
+        """Sagas that have waited for the lock of one that has ended: they are due."""
+        if result.woken:
+            hint(result.woken)
+            self._worker.sweeper.wake()
 
     def _pass_on(self, result: Result) -> None:
         """Steps that this process could not take: say so to the others; without a broker, to the sweep."""

@@ -31,6 +31,7 @@ from .beat import Beat
 from .committer import Committer
 from .identity import Identity
 from .inbox import Inbox, Item
+from .limits import Limits
 from .pool import Pool
 from .run import Run, Stage
 from .slots import Slots
@@ -73,6 +74,7 @@ class Worker:
         self.sweeper = Sweeper(self)
         self.beat = Beat(self)
         self.watchdog = Watchdog(self)
+        self.limits = Limits(self)
         self.consumer = self._make_consumer(queues, prefetch or settings.PREFETCH) if consume else None
         #: Runs by token: everything claimed in this process whose end is not committed yet.
         self.runs: dict[tuple[UUID, int], Run] = {}
@@ -102,7 +104,7 @@ class Worker:
             _declare(found)
         self.identity.register()
         self.pool.start()
-        for part in (self.committer, self.beat, self.sweeper, self.watchdog):
+        for part in (self.committer, self.beat, self.sweeper, self.watchdog, self.limits):
             part.start()
         if self.consumer is not None:
             self.consumer.start()
@@ -114,6 +116,7 @@ class Worker:
         if not self.draining:
             self.draining = True
             self.sweeper.wake()
+            self.limits.stop()
             self.inbox.nudge()
 
     def join(self, poll: Callable[[], None] | None = None) -> int:
@@ -128,7 +131,9 @@ class Worker:
         return 3 if self.fatal else 0
 
     def _is_done(self) -> bool:
-        return self.beat.looked and self.sweeper.found_nothing and not self.runs and self.inbox.idle
+        return (
+            self.beat.looked and self.sweeper.found_nothing and self.limits.idle and not self.runs and self.inbox.idle
+        )
 
     def _drain(self) -> None:
         grace = app_settings().GRACE.total_seconds()
@@ -178,13 +183,17 @@ class Worker:
 
     # -- claims and runs ----------------------------------------------------------------------------------------
 
-    def offer(self) -> Offer | None:
-        """What this process can take on now; None while it drains."""
+    def offer(self, *, limited: bool = False) -> Offer | None:
+        """What this process can take on now; None while it drains. `limited`: also of actions with limits, which only
+        the committer claims."""
         if self.draining:
             return None
         slots, for_actions, crashed = self.slots.offer()
         identity = self.identity
-        return Offer(identity.id, identity.handlers, identity.next_token, identity.queues, slots, for_actions, crashed)
+        return Offer(
+            identity.id, identity.handlers, identity.next_token, identity.queues, slots, for_actions, crashed,
+            self.limits.rooms(closed=not limited),
+        )  # fmt: skip
 
     def accept(self, run: Run, *, crashed: bool) -> None:
         """A claim of ours is committed: run it."""
@@ -192,6 +201,7 @@ class Worker:
         self.runs[attempt.worker, attempt.claim.token] = run
         self.slots.take(undo=attempt.claim.undo, crashed=crashed)
         run.crashed = crashed
+        run.begin_by = self.limits.took(attempt.handler_name)
         self.pool.put(run)
 
     def settled(self, run: Run) -> None:
@@ -229,6 +239,7 @@ class Worker:
 
     def _free(self, run: Run) -> None:
         self.slots.free(undo=run.attempt.claim.undo, crashed=run.crashed)
+        self.limits.left(run.attempt.handler_name)
         if run.crashed:
             self.sweeper.wake()  # the next step that has crashed a worker may run now
 
@@ -238,6 +249,8 @@ class Worker:
         self.committer.remember([result])
         self.sweeper.run_errands(result)
         self.committer.handle_claims([result], time.monotonic())
+        self.committer.wake(result)
+        self.limits.note([result])
         self.inbox.nudge()
 
     def _put(self, submission: Submission, run: Run) -> None:
@@ -254,6 +267,8 @@ class Worker:
     def lost(self, run: Run, now: float) -> bool:
         """Whether the claim may be somebody else's by now: this process starts no such handler."""
         lease = app_settings().LEASE.total_seconds()
+        if run.begin_by is not None and now > run.begin_by:
+            return True
         return run.attempt.worker != self.identity.id or now - run.claimed_at > lease / 2 or self.ended.is_set()
 
     def hand_back(self, run: Run) -> None:

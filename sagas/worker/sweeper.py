@@ -137,7 +137,7 @@ class Sweeper(Part):
         ):
             self._looked_at.append(result)
             self._wake.set()
-        if result.claims:
+        if result.claims or result.limited:
             self._wake.set()
 
     def _examine(self) -> None:

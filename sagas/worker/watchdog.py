@@ -40,7 +40,9 @@ class Watchdog(Part):
         worker.vigil.look(now)
         for run in list(worker.runs.values()):
             if run.overdue(now):
-                self._time_out(run, now)
+                self._time_out(run, now, "timeout", f"no answer within {run.attempt.timeout:g} s")
+            elif run.silent(now):
+                self._time_out(run, now, "heartbeat_lost", f"no heartbeat for {run.attempt.heartbeat_timeout:g} s")
             elif run.stage is Stage.QUEUED and now - run.claimed_at > _QUEUED:
                 worker.hand_back(run)
             elif run.stage is Stage.TIMED_OUT and now - run.timed_out_at > app_settings().STUCK_AFTER.total_seconds():
@@ -48,19 +50,19 @@ class Watchdog(Part):
         if worker.consumer is not None and worker.consumer.zombie(now):
             self._give_up("the broker's consumer is a zombie")
 
-    def _time_out(self, run: Run, now: float) -> None:
+    def _time_out(self, run: Run, now: float, code: str, message: str) -> None:
         """The attempt is over, its thread is not: in doubt, and nothing else of the step starts before it ended."""
         run.timed_out_at = now
         if not run.move(Stage.RUNNING, Stage.TIMED_OUT):
             return
         attempt = run.attempt
-        message = f"no answer within {attempt.timeout:g} s"
         logger.warning(
-            "a handler timed out",
+            "a handler timed out: %s",
+            message,
             extra={"action": attempt.handler_name, "saga_id": str(attempt.saga_id), "step": attempt.spec.name},
         )
         kind = NoEffect if attempt.atomic else InDoubt
-        self._worker.inbox.put(Item(attempt.submission(kind, code="timeout", message=message, thread_alive=True)))
+        self._worker.inbox.put(Item(attempt.submission(kind, code=code, message=message, thread_alive=True)))
 
     def _give_up(self, why: str) -> None:
         if not self._worker.fatal:

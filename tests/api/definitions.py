@@ -44,6 +44,14 @@ class Blank(SagaDefinition):
     steps = STEPS
 
 
+class Locked(SagaDefinition):
+    name = "api_locked"
+    rest_permission = "authenticated"
+    lock = "order:{order}"
+    lock_policy = "refuse"
+    steps = STEPS
+
+
 class Nothing(SagaDefinition):
     """Without steps it is completed when it is started."""
 

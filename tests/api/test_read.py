@@ -84,6 +84,7 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
                 "status": "compensated",
                 "round": 1,
                 "attempt": 2,
+                "progress": None,
                 "in_doubt": False,
                 "waits": None,
                 "child": None,
@@ -105,6 +106,7 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
                 "status": "failed",
                 "round": 2,
                 "attempt": 0,
+                "progress": None,
                 "in_doubt": True,
                 "waits": "approval",
                 "child": None,
@@ -305,7 +307,7 @@ def test_list__asks_for_no_count_and_no_column_too_many(boss: Caller, started: C
 
     sql = " ".join(query["sql"] for query in queries)
     assert "COUNT(" not in sql
-    for column in ("payload_hash", "idempotency_key", "tags", "claim_token", "depends_on"):
+    for column in ("payload_hash", "idempotency_key", "tags", "claim_worker", "depends_on"):
         assert column not in sql
 
 

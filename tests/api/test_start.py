@@ -214,3 +214,13 @@ def test_start__works_with_a_transaction_around_every_request(owner: Caller, mon
 
     assert open_transactions == [False]
     assert owner.get(f"{URL}{body['id']}/").status_code == 200
+
+
+def test_start__lock_is_held__conflict_with_the_holders_id(owner: Caller) -> None:
+    holder = owner.start("api_locked", order=7)
+
+    response = owner.post(URL, {"name": "api_locked", "context": {"order": 7}})
+
+    assert response.status_code == 409
+    error = error_of(response)
+    assert (error["code"], error["details"]) == ("lock_held", {"holder": holder["id"]})

@@ -84,7 +84,7 @@ def test_fold__every_field_of_a_saga_but_those_that_are_not_history():
 
     assert known - set(SAGA_FIELDS) == {
         *("id", "graph", "rollback", "revision", "wake_at", "updated_at"),
-        *("parent", "parent_step", "parent_round", "depth"),
+        *("parent", "parent_step", "parent_round", "depth", "lock_key"),
     }
 
 

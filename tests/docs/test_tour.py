@@ -94,9 +94,9 @@ def test_tour__works_as_it_stands_in_the_readme(newcomer: Newcomer) -> None:
 def test_tour__names_every_block() -> None:
     kinds = [block["what"] for block in blocks()]
 
-    assert kinds.count("file") == 7
+    assert kinds.count("file") == 8
     assert kinds.count("run") == 3
-    assert kinds.count("shell") == 2
+    assert kinds.count("shell") == 3
 
 
 def test_testing__works_as_it_stands_behind_the_tours_second_step(newcomer: Newcomer) -> None:

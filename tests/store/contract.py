@@ -9,10 +9,13 @@ class TestMyStore(StoreContract):
 
 from .contract_apply import ApplyContract
 from .contract_insert import InsertContract, ReadContract
+from .contract_locks import LockContract
 from .contract_payloads import PayloadContract
 from .contract_resubmit import ResubmitContract
 from .contract_wake import WakeContract
 
 
-class StoreContract(InsertContract, ReadContract, ApplyContract, PayloadContract, WakeContract, ResubmitContract):
+class StoreContract(
+    InsertContract, ReadContract, ApplyContract, PayloadContract, WakeContract, ResubmitContract, LockContract
+):
     """All of it."""

@@ -161,6 +161,33 @@ class ReadContract:
         times = [store.load([saga_id])[saga_id][0].wake_at for saga_id in seen]
         assert times == sorted(times)
 
+    def test_due__higher_priority_first__then_the_earliest(self, store: Store) -> None:
+        low, high, older, later = (
+            new_saga(priority=priority, wake_in=timedelta(seconds=age))
+            for priority, age in ((-5, -90), (7, -10), (7, -20), (9, 60))
+        )
+        plain = new_saga(wake_in=timedelta(seconds=-1))
+        store.insert([low, high, older, later, plain])
+
+        found = store.due(limit=10)
+
+        assert [due.id for due in found] == [older.id, high.id, plain.id, low.id]
+        assert [due.priority for due in found] == [7, 7, 0, -5]
+
+    def test_due__cursor_goes_through_priorities(self, store: Store) -> None:
+        sagas = [new_saga(priority=n % 3, wake_in=timedelta(seconds=-n // 4)) for n in range(20)]
+        store.insert(sagas)
+
+        seen: list[UUID] = []
+        after = None
+        while page := store.due(limit=3, after=after):
+            seen += [due.id for due in page]
+            after = page[-1]
+
+        assert len(seen) == len(set(seen)) == 20
+        priorities = {new.id: new.priority for new in sagas}
+        assert [priorities[saga_id] for saga_id in seen] == sorted(priorities.values(), reverse=True)
+
     def test_due__behind_the_last__is_nothing(self, store: Store) -> None:
         store.insert([new_saga()])
         last = store.due(limit=1)[-1]

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
 
-from sagas.models import HistoryEntry, Saga, SagaGraph, Step, Worker
+from sagas.models import ActionLimit, HistoryEntry, Saga, SagaGraph, SagaLock, Step, Worker
 from sagas.store import orm
 from tests.services.proxy import Proxy
 
@@ -23,7 +23,7 @@ def empty(alias: str) -> None:
     from django.contrib.auth.models import Group
 
     with transaction.atomic(using=alias):
-        for model in (HistoryEntry, Step, Saga, SagaGraph, Worker, Group):
+        for model in (HistoryEntry, SagaLock, Step, Saga, SagaGraph, Worker, ActionLimit, Group):
             rows = model.objects.using(alias).all()
             rows._raw_delete(alias)
     orm.forget()

@@ -1,7 +1,9 @@
 """The ORM store on PostgreSQL: row locks, constant statements, connections that are lost in the middle."""
 
 import json
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -19,7 +21,7 @@ from sagas.models import Saga, SagaGraph, Step
 from sagas.store.arrays import Columns
 from sagas.store.base import Payload, Submission, Verdict
 from sagas.store.orm import OrmStore
-from sagas.store.sql_postgres import POSTGRES
+from sagas.store.sql_postgres import _DUE, POSTGRES
 from tests.services.proxy import Proxy
 
 from .books import Books, sql_books
@@ -487,3 +489,21 @@ def test_array_literals__are_read_as_they_were_meant(pg: str, values: list[str |
         found = cursor.fetchall()
 
     assert found == list(enumerate(values))
+
+
+def test_due__reads_no_saga_that_is_not_due(store: OrmStore, pg: str) -> None:
+    # A higher priority with thousands that wait for their time must not be walked through each time.
+    store.insert([new_saga(LONE, priority=5, wake_in=timedelta(hours=1)) for _ in range(300)])
+    store.insert([new_saga(LONE, priority=priority) for priority in (0, 0, -3)])
+
+    with connections[pg].cursor() as cursor:
+        cursor.execute("ANALYZE sagas_saga; SET enable_seqscan = off")
+        try:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {_DUE}", [None, None, None, None, None, 10, 10])
+            plan = json.dumps(cursor.fetchone()[0])
+        finally:
+            cursor.execute("RESET enable_seqscan")
+
+    assert "sagas_due" in plan
+    assert not re.findall(r'"Rows Removed by Filter": (?!0\b)', plan)
+    assert max(float(rows) for rows in re.findall(r'"Actual Rows": ([0-9.]+)', plan)) <= 4

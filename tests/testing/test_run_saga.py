@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from sagas import Rejected, Retryable
+from sagas import Rejected, Retryable, StepContext
 from sagas.core.errors import DefinitionError, PayloadError, TransitionNotAllowedError
 from sagas.testing import SagaRun, run_saga
+from tests.engine.kit import Kit, forgetting
 
 from . import kit
 
@@ -352,3 +353,16 @@ def test_refused__an_unknown_definition():
 def test_refused__an_unknown_option():
     with pytest.raises(TypeError, match="colour"):
         run_saga(kit.Order, CONTEXT, colour="red")
+
+
+def test_heartbeat__progress_is_seen():
+    def long(ctx: StepContext) -> None:
+        ctx.heartbeat()
+        ctx.heartbeat(0.25)
+        ctx.heartbeat(progress=0.5)
+
+    with forgetting():
+        made = Kit()
+        run = run_saga(made.define(made.step("long", long), made.step("short")))
+
+    assert run.progress == {"long": 0.5}

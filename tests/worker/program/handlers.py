@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ def wait(ctx: StepContext) -> dict[str, Any]:
     return {"by": ctx.step, "attempt": ctx.attempt}
 
 
+def limited(ctx: StepContext) -> None:
+    """At most three of these at once, over all processes."""
+    for change in (1, -1):
+        with (files(ctx) / "times").open("a") as times:
+            times.write(f"{time.monotonic()} {change} {os.getpid()}\n")
+        if change > 0:
+            time.sleep(ctx.context.get("pause", 0.05))
+
+
 def abort(ctx: StepContext) -> None:
     """The first attempt takes its process with it."""
     tell(ctx, "abort")
@@ -79,11 +89,20 @@ def register() -> None:
     at_once = RetryPolicy(base=0)
     for name, function in {"do": do, "wait": wait, "abort": abort}.items():
         action(f"program.{name}", retry=at_once)(function)
+    action("program.limited", retry=at_once, max_concurrent=3)(limited)
     compensation("program.undo", retry=at_once)(undo)
     register_waits(at_once)
-    for name, actions in {"plain": "do do do", "waiting": "wait do", "aborting": "do abort do"}.items():
+    for name, actions in {
+        "plain": "do do do",
+        "waiting": "wait do",
+        "aborting": "do abort do",
+        "limited": "limited",
+    }.items():
         steps = [
             step(f"s{number}", action=f"program.{word}", compensation="program.undo")
             for number, word in enumerate(actions.split(), start=1)
         ]
         type(name, (SagaDefinition,), {"name": f"program_{name}", "steps": steps, "__module__": __name__})
+        if name == "waiting":
+            locked = {"name": "program_locked", "steps": steps, "lock": "{order_id}", "__module__": __name__}
+            type("locked", (SagaDefinition,), locked)
