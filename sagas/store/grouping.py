@@ -22,6 +22,7 @@ from ..core.triggers import (
     ChildEnded,
     Completed,
     Edit,
+    Migrate,
     OpenedOut,
     Prepared,
     Signal,
@@ -53,9 +54,11 @@ class SagaWrite:
     #: Steps that begin anew: what they have stored is out of date.
     cleared: set[int] = field(default_factory=set)
 
+    #: The version that it has from now on; empty: it stays.
+    version: str = ""
     #: How many of the steps have rows already, and the graph that they are rows of.
     rows: int = 0
-    graph: Graph | None = None
+    graph: Graph = field(init=False)
 
     def __post_init__(self) -> None:
         self.rows, self.graph = len(self.loaded.steps), self.loaded.saga.graph
@@ -190,6 +193,9 @@ def _note(write: SagaWrite, submission: Submission, decision: Decision, before: 
             write.outputs.pop(position, None)
             write.inputs.pop(position, None)
     loaded.saga, loaded.steps = decision.saga, decision.steps
+    if isinstance(submission.trigger, Migrate) and not decision.ignored:
+        write.version = submission.trigger.version
+        write.changed |= decision.rounds
     if decision.entry is not None:
         write.entries.append(decision.entry)
     elif decision.note is not None and not submission.again:
@@ -205,7 +211,11 @@ def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, de
         return
     if decision.entry is None:
         return
-    if isinstance(trigger, Edit):
+    if isinstance(trigger, Migrate):
+        # What has begun keeps its input.
+        open_now = {*decision.rounds, *write.added}
+        write.edits.update({place: text for place, text in payload.inputs.items() if place in open_now})
+    elif isinstance(trigger, Edit):
         write.edits.update(payload.inputs)
     else:
         _note_output(write, trigger, payload)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -89,7 +89,7 @@ _WAITS = {wait.value: wait for wait in Wait}
 
 
 @lru_cache(maxsize=1024)
-def _graph(digest: str, alias: str) -> Graph:
+def stored_graph(digest: str, alias: str) -> Graph:
     """A frozen graph; immutable, so it is read once per process."""
     data = SagaGraph.objects.using(alias).filter(pk=digest).values_list("data", flat=True).first()
     if data is None:
@@ -99,7 +99,7 @@ def _graph(digest: str, alias: str) -> Graph:
 
 def read_saga(row: Sequence[Any], alias: str) -> SagaRow:
     """A row of SAGA_COLUMNS as the core sees it."""
-    return SagaRow(row[0], _graph(row[1], alias), row[2], _STATES[row[3]], *row[4:_NAME])
+    return SagaRow(row[0], stored_graph(row[1], alias), row[2], _STATES[row[3]], *row[4:_NAME])
 
 
 def read_step(row: Sequence[Any]) -> StepRow:
@@ -124,6 +124,26 @@ def added_step(write: SagaWrite, position: int) -> Step:
         input=None if text is None else json.loads(text),
         **values,
     )
+
+
+def changed_steps(write: SagaWrite) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Keys of the rows of steps that are declared in another way now, and what is to be written there."""
+    graph, old = write.loaded.saga.graph, write.graph
+    for position in range(write.rows):
+        spec, before = graph.steps[position], old.steps[position]
+        values: dict[str, Any] = {"depends_on": list(spec.depends_on)}
+        if not spec.join:  # what was opened out is still known by its action
+            values |= {name: getattr(spec, name) for name in ("name", "action", "compensation", "queue")}
+        if spec != before:
+            yield write.loaded.keys[position], values
+
+
+def renamed_steps(write: SagaWrite) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Keys of the rows of steps that get other names, with names on the way that no step has."""
+    graph, old = write.loaded.saga.graph, write.graph
+    for position in range(write.rows):
+        if graph.steps[position].name != old.steps[position].name:
+            yield write.loaded.keys[position], {"name": f"\x01{position}"}
 
 
 #: What reading a row raises that a newer version, or somebody's hand, has written.
