@@ -19,7 +19,7 @@ from .draft import Draft
 from .errors import DefinitionError, TransitionNotAllowedError
 from .graph import Graph, StepSpec
 from .rows import StepRow
-from .states import PASSED, Cause, StepStatus, Wait
+from .states import GATES, PASSED, Cause, StepStatus, Wait
 
 #: Old step to new step; None = dropped.
 Mapped = Mapping[str, str | None]
@@ -134,7 +134,7 @@ class _Move:
         return replace(spec, depends_on=tuple(sorted(needed)))
 
     def _check_unexecuted(self, spec: StepSpec, step: StepRow) -> None:
-        gated = step.status is StepStatus.WAITING and step.waits is not Wait.ANSWER
+        gated = step.status is StepStatus.WAITING and step.waits in GATES
         if step.status is StepStatus.SKIPPED or gated or not _begun(step):
             return
         _refuse(self._draft, f"step {spec.name!r} has begun (it is {step.status}): it can not be dropped")

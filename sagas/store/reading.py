@@ -133,7 +133,7 @@ def changed_steps(write: SagaWrite) -> Iterator[tuple[int, dict[str, Any]]]:
         spec, before = graph.steps[position], old.steps[position]
         values: dict[str, Any] = {"depends_on": list(spec.depends_on)}
         if not spec.join:  # what was opened out is still known by its action
-            values |= {name: getattr(spec, name) for name in ("name", "action", "compensation", "queue")}
+            values |= {"name": spec.name, "action": spec.does, "compensation": spec.compensation, "queue": spec.queue}
         if spec != before:
             yield write.loaded.keys[position], values
 

@@ -11,7 +11,7 @@ from sagas.core import triggers as t
 from sagas.core.audit import audit
 from sagas.core.decide import Decision, decide, ready
 from sagas.core.errors import DefinitionError, SagaError, TransitionNotAllowedError
-from sagas.core.graph import Graph, Policy
+from sagas.core.graph import Graph, Policy, StepSpec
 from sagas.core.migrate import places
 from sagas.core.rows import SagaRow, StepRow
 from sagas.core.states import Hold, SagaState, StepStatus, Wait
@@ -154,6 +154,13 @@ def test_what_was_executed_or_may_have_been_is_not_dropped(kind: type[t.AttemptT
     driver = driven(line(2), kind)
 
     assert "step 'a' has begun" in refused(driver, Graph([spec("b")]), {"a": None, "b": "b"})
+
+
+def test_a_step_whose_child_saga_runs_is_not_dropped() -> None:
+    driver = driven(Graph([StepSpec("a", "", saga="ship"), spec("b", 0)]))
+    driver.steps[0].status, driver.steps[0].waits = StepStatus.WAITING, Wait.CHILD
+
+    assert "step 'a' has begun (it is waiting)" in refused(driver, Graph([spec("b")]), {"a": None, "b": "b"})
 
 
 def test_what_waits_before_its_gate_is_dropped() -> None:

@@ -130,6 +130,18 @@ def test_an_input_that_was_worked_out_is_worked_out_anew(alias: str, kit: Kit, r
 
 
 @pytest.mark.usefixtures("pg")
+def test_a_step_becomes_a_child_saga(kit: Kit, run: Any) -> None:
+    child = kit.define(kit.step("inner"), word="child")
+    saga = Saga.objects.start(kit.pair())
+    second_version(kit, plain(kit, "first"), step("ship", saga=child.name))
+
+    assert run(kit, {"first": "first", "second": "ship"})[0] == 0
+
+    assert rows(saga)[1][:4] == ("ship", "pending", f"saga:{child.name}", "")
+    assert sound(saga)
+
+
+@pytest.mark.usefixtures("pg")
 def test_dry_run__says_the_same_and_changes_nothing(kit: Kit, hand: Hand, run: Any) -> None:
     definition = kit.pair()
     fine, busy, begun = (Saga.objects.start(definition) for _ in range(3))
