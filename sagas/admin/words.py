@@ -149,6 +149,7 @@ KIND_WORDS: dict[str, StrOrPromise] = {
     "resolve": _("resolved"),
     "rewind": _("roll back to this step requested"),
     "assign": _("assigned"),
+    "migrate": _("moved to another graph"),
 }
 
 

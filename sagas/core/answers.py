@@ -98,6 +98,7 @@ ANSWERS: dict[tuple[SagaState, type], Answer] = {
     **{(state, t.Resolve): EDGE for state in SagaState},
     **_operator(t.Rewind, (_G.STARTED, _G.FAILED), "started or failed", "restart it as a new saga"),
     **_operator(t.Assign, (_G.COMPENSATING,), str(_G.COMPENSATING), "only a debt has an owner"),
+    **_operator(t.Migrate, (_G.STARTED,), _FORWARD, "what is undone is undone by the graph that it was done by"),
     (_G.STARTED, t.Retry): EDGE,
     (_G.COMPENSATING, t.Retry): EDGE,
     (_G.FAILED, t.Retry): EDGE,

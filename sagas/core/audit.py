@@ -14,6 +14,7 @@ from uuid import UUID
 
 from . import triggers as t
 from .attempts import MAX_CRASHES
+from .graph import Graph
 from .history import Entry, apply_entry, blank, numbered
 from .readiness import compensable, undone
 from .rows import SagaRow, StepRow
@@ -42,12 +43,22 @@ def audit(saga: SagaRow, steps: Sequence[StepRow], entries: Sequence[Entry]) -> 
     found: list[Violation] = []
     row, told = blank(saga, lawful)
     tokens: set[tuple[UUID, int]] = set()
-    for entry in lawful:
+    for entry, graph in zip(lawful, _graphs(saga, lawful), strict=True):
+        row.graph = graph
         before, before_steps = row.copy(), [step.copy() for step in told]
         apply_entry(row, told, entry)
         found += _transition(before, before_steps, row, told, entry)
         found += _tokens(before_steps, told, tokens)
     return found + _compare(saga, steps, row, told) + _end(saga, steps)
+
+
+def _graphs(saga: SagaRow, entries: Sequence[Entry]) -> list[Graph]:
+    """The graph after each entry: a migration tells of the one before it."""
+    found, graph = [], saga.graph
+    for entry in reversed(entries):
+        found.append(graph)
+        graph = entry.graph or graph
+    return found[::-1]
 
 
 def _compare(saga: SagaRow, steps: Sequence[StepRow], row: SagaRow, told: Sequence[StepRow]) -> list[Violation]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from . import attempts, children, operate, steer, waiting
+from . import attempts, children, migrate, operate, steer, waiting
 from . import triggers as t
 from .answers import ANSWERS, Ignored, Refused
 from .claims import Budget, Claim, Offer, TokenBook, claim, handler_name, is_undo, standing
@@ -109,6 +109,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
     t.Resolve: steer.resolve,
     t.Rewind: steer.rewind,
     t.Assign: steer.assign,
+    t.Migrate: migrate.migrate,
 }
 
 
@@ -203,6 +204,8 @@ def _seal(draft: Draft, trigger: t.Trigger, ignored: str, desk: Desk | None) -> 
     _derive(draft, trigger, bool(changed))
     decision = Decision(saga, draft.steps, set(changed), ignored, rounds=draft.rounds)
     data = changes(draft.before, saga, changed, draft.now)
+    if isinstance(trigger, t.Migrate) and not ignored:
+        data["graph"] = draft.before.graph.hash
     if data or (not ignored and isinstance(trigger, t.OperatorTrigger)):
         saga.revision += 1
         saga.updated_at = draft.now

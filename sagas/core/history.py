@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from .graph import Graph
 from .rows import SagaRow, StepRow, fresh_steps
 from .states import Hold, Lock, SagaState, StepStatus, Wait
 from .triggers import OpenedOut
@@ -40,6 +41,8 @@ class Entry:
     data: dict[str, Any] | None = None
     #: At most one note per key and saga.
     note_key: str | None = None
+    #: Of a migration: the graph before it, looked up by its hash in the data.
+    graph: Graph | None = None
 
 
 _AS_THEY_ARE = frozenset({bool, int})

@@ -6,11 +6,13 @@ current one changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from .graph import Graph
 from .states import SagaState
 
 
@@ -354,11 +356,23 @@ class Assign(StepTrigger):
     next_try: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Migrate(OperatorTrigger):
+    """Put the saga on another graph: old steps become new ones, or are dropped (None)."""
+
+    kind: ClassVar[str] = "migrate"
+    target: Graph = field(default_factory=lambda: Graph(()))
+    mapping: Mapping[str, str | None] = field(default_factory=dict)
+    #: The version that the saga has from then on; empty: it stays.
+    version: str = ""
+
+
 #: All of them, for tests that must miss none.
 TRIGGERS: tuple[type, ...] = (
     Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, NoCode, Unrecorded, ThreadEnded, Checked,
     PassedOver, OpenedOut, Waits, ChildStarted, Absent, Answer, Signal, ChildEnded, ParentUndoes, WorkerLost, NoHandler,
     FlagStale, Compensate, Retry, Cancel, Pause, Resume, RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
+    Migrate,
 )  # fmt: skip
 
 Trigger = (

@@ -14,6 +14,7 @@ from ..core.history import Entry
 from ..core.rows import SagaRow, StepRow
 from ..models import HistoryEntry, Saga
 from ..store import get_store
+from ..store.reading import stored_graph
 
 PAGE = 200
 #: A saga may be looked at this late before it counts as forgotten.
@@ -80,9 +81,12 @@ def _read(page: Sequence[UUID]) -> tuple[dict[UUID, tuple[SagaRow, list[StepRow]
 
 def _entry(row: HistoryEntry, graph: Graph) -> Entry:
     position = graph.names.get(row.step)
+    digest = row.data.get("graph")
+    before = stored_graph(digest, app_settings().DATABASE) if digest else None
     return Entry(
-        row.seq, row.kind, row.at, position, row.attempt, row.round, row.actor, row.reason, row.data, row.note_key
-    )
+        row.seq, row.kind, row.at, position, row.attempt, row.round, row.actor, row.reason, row.data, row.note_key,
+        before,
+    )  # fmt: skip
 
 
 def _forgotten(saga: SagaRow, limit: datetime) -> list[Violation]:

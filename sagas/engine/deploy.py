@@ -14,7 +14,8 @@ from uuid import UUID
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from ..conf import app_settings
-from ..core.graph import CODE, Graph, StepSpec
+from ..core.children import child_id
+from ..core.graph import CODE, SAGA, Graph, StepSpec
 from ..core.states import ALIVE, EXECUTED, RESOLVED, SagaState, StepStatus
 from ..definitions.registry import registry
 from ..models import Saga, SagaGraph, Step
@@ -67,26 +68,47 @@ class _Need:
 
 
 def deploy_check() -> list[Group]:
-    """Every group of sagas in flight, with what it would lose."""
-    counted = in_flight().values_list("name", "version", "graph_id").annotate(count=Count("pk"))
-    groups = [Group(*row) for row in counted.order_by("name", "version", "graph_id")]
+    """Every group of sagas in flight, and of child sagas that are done and may be undone, with what it would lose."""
     known: dict[str, Graph] = {}
-    for group in groups:
-        group.losses.extend(_losses(group, known))
-    return groups
+    found, sagas = [], in_flight()
+    while True:
+        counted = sagas.values_list("name", "version", "graph_id").annotate(count=Count("pk"))
+        groups = [Group(*row) for row in counted.order_by("name", "version", "graph_id")]
+        for group in groups:
+            group.losses.extend(_losses(group, sagas, known))
+        found += groups
+        children = [child for group in groups for child in _children(group, sagas, known[group.graph])]
+        if not children:
+            return found
+        # They are done, and are undone with their parents.
+        sagas = Saga.objects.using(app_settings().DATABASE).filter(pk__in=children, state=SagaState.COMPLETED)
 
 
 def in_flight() -> QuerySet[Saga]:
     """Sagas that have not ended, and those that ended as failed and have something to undo."""
-    undoable = Step.objects.filter(_DONE, saga=OuterRef("pk")).exclude(compensation="")
+    undo = ~Q(compensation="") | Q(action__startswith=SAGA)
+    undoable = Step.objects.filter(_DONE, undo, saga=OuterRef("pk"))
     sagas: QuerySet[Saga] = Saga.objects.using(app_settings().DATABASE)
     # The first condition is that of the index; the second is asked for failed sagas only.
     unfinished = sagas.filter(state__in=[*ALIVE, SagaState.FAILED])
     return unfinished.filter(~Q(state=SagaState.FAILED) | Exists(undoable))
 
 
-def _losses(group: Group, known: dict[str, Graph]) -> Iterator[Loss]:
-    sagas = in_flight().filter(name=group.name, version=group.version, graph=group.graph)
+def _children(group: Group, sagas: QuerySet[Saga], graph: Graph) -> Iterator[UUID]:
+    """Ids of the child sagas that these may have to undo; nothing is asked for where there are none."""
+    names = [graph.steps[position].name for position in graph.nested]
+    if names:
+        rows = Step.objects.using(app_settings().DATABASE).filter(saga__in=_of(group, sagas), name__in=names)
+        for saga_id, name, number in rows.filter(status__in=EXECUTED).values_list("saga_id", "name", "round"):
+            yield child_id(saga_id, name, number)
+
+
+def _of(group: Group, sagas: QuerySet[Saga]) -> QuerySet[Saga]:
+    return sagas.filter(name=group.name, version=group.version, graph=group.graph)
+
+
+def _losses(group: Group, among: QuerySet[Saga], known: dict[str, Graph]) -> Iterator[Loss]:
+    sagas = _of(group, among)
     # Sagas that brought their own steps have no version, and no definition.
     if group.version and group.name not in registry.definitions:
         some = tuple(sagas.order_by("pk").values_list("pk", flat=True)[:SOME])

@@ -24,6 +24,7 @@ from ..core.triggers import (
     Completed,
     Edit,
     Look,
+    Migrate,
     OpenedOut,
     Prepared,
     Signal,
@@ -62,9 +63,11 @@ class SagaWrite:
         """Whether it gives its lock up, or takes it (again)."""
         return self.loaded.saga.lock_state is not self.lock_before
 
+    #: The version that it has from now on; empty: it stays.
+    version: str = ""
     #: How many of the steps have rows already, and the graph that they are rows of.
     rows: int = 0
-    graph: Graph | None = None
+    graph: Graph = field(init=False)
 
     def __post_init__(self) -> None:
         self.rows, self.graph = len(self.loaded.steps), self.loaded.saga.graph
@@ -203,6 +206,9 @@ def _note(write: SagaWrite, submission: Submission, decision: Decision, before: 
             write.outputs.pop(position, None)
             write.inputs.pop(position, None)
     loaded.saga, loaded.steps = decision.saga, decision.steps
+    if isinstance(submission.trigger, Migrate) and not decision.ignored:
+        write.version = submission.trigger.version
+        write.changed |= decision.rounds
     if decision.entry is not None:
         write.entries.append(decision.entry)
     elif decision.note is not None and not submission.again:
@@ -218,7 +224,11 @@ def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, de
         return
     if decision.entry is None:
         return
-    if isinstance(trigger, Edit):
+    if isinstance(trigger, Migrate):
+        # What has begun keeps its input.
+        open_now = {*decision.rounds, *write.added}
+        write.edits.update({place: text for place, text in payload.inputs.items() if place in open_now})
+    elif isinstance(trigger, Edit):
         write.edits.update(payload.inputs)
     else:
         _note_output(write, trigger, payload)

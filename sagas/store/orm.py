@@ -28,7 +28,17 @@ from ..models import Saga, SagaGraph, Step
 from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts, Verdict
 from .grouping import SagaWrite, decide_group
 from .locks import Locks
-from .reading import CONTEXT, PAYLOADS, SAGA_COLUMNS, STEP_COLUMNS, Read, added_step, collect
+from .reading import (
+    CONTEXT,
+    PAYLOADS,
+    SAGA_COLUMNS,
+    STEP_COLUMNS,
+    Read,
+    added_step,
+    changed_steps,
+    collect,
+    renamed_steps,
+)
 from .sql import Dialect, dialect_for
 
 #: SQLSTATEs after which the same transaction may simply be tried again: serialisation, deadlock, lock not available, a
@@ -273,14 +283,16 @@ class OrmStore(Store):
         """Rows for the steps that were added, and the graph that they belong to."""
         saga, graph = write.loaded.saga, write.loaded.saga.graph
         self._store_graphs({graph.hash: graph})
-        Saga.objects.using(self.alias).filter(pk=saga.id).update(graph_id=graph.hash)
+        version = {"version": write.version} if write.version else {}
+        Saga.objects.using(self.alias).filter(pk=saga.id).update(graph_id=graph.hash, **version)
         steps = Step.objects.using(self.alias)
+        for pk, values in renamed_steps(write):  # two may change names
+            steps.filter(pk=pk).update(**values)
         added = steps.bulk_create([added_step(write, position) for position in write.added])
         # In place: results that were made before have the same list.
         cast("list[Any]", write.loaded.keys).extend(step.pk for step in added)
-        for spec in {graph.steps[graph.steps[position].element_of].name: None for position in write.added}:
-            position = graph.names[spec]
-            steps.filter(saga_id=saga.id, position=position).update(depends_on=list(graph.steps[position].depends_on))
+        for pk, values in changed_steps(write):
+            steps.filter(pk=pk).update(**values)
 
     def _unlock(self, submissions: Sequence[Submission], found: dict[UUID, Loaded]) -> None:
         """Sagas that wait for their lock, and are looked at: is it theirs by now?"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -92,7 +92,7 @@ _LOCKS = {lock.value: lock for lock in Lock}
 
 
 @lru_cache(maxsize=1024)
-def _graph(digest: str, alias: str) -> Graph:
+def stored_graph(digest: str, alias: str) -> Graph:
     """A frozen graph; immutable, so it is read once per process."""
     data = SagaGraph.objects.using(alias).filter(pk=digest).values_list("data", flat=True).first()
     if data is None:
@@ -102,7 +102,7 @@ def _graph(digest: str, alias: str) -> Graph:
 
 def read_saga(row: Sequence[Any], alias: str) -> SagaRow:
     """A row of SAGA_COLUMNS as the core sees it."""
-    values = (row[0], _graph(row[1], alias), row[2], _STATES[row[3]], *row[4:_LOCK], _LOCKS[row[_LOCK]])
+    values = (row[0], stored_graph(row[1], alias), row[2], _STATES[row[3]], *row[4:_LOCK], _LOCKS[row[_LOCK]])
     return SagaRow(*values)
 
 
@@ -128,6 +128,26 @@ def added_step(write: SagaWrite, position: int) -> Step:
         input=None if text is None else json.loads(text),
         **values,
     )
+
+
+def changed_steps(write: SagaWrite) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Keys of the rows of steps that are declared in another way now, and what is to be written there."""
+    graph, old = write.loaded.saga.graph, write.graph
+    for position in range(write.rows):
+        spec, before = graph.steps[position], old.steps[position]
+        values: dict[str, Any] = {"depends_on": list(spec.depends_on)}
+        if not spec.join:  # what was opened out is still known by its action
+            values |= {"name": spec.name, "action": spec.does, "compensation": spec.compensation, "queue": spec.queue}
+        if spec != before:
+            yield write.loaded.keys[position], values
+
+
+def renamed_steps(write: SagaWrite) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Keys of the rows of steps that get other names, with names on the way that no step has."""
+    graph, old = write.loaded.saga.graph, write.graph
+    for position in range(write.rows):
+        if graph.steps[position].name != old.steps[position].name:
+            yield write.loaded.keys[position], {"name": f"\x01{position}"}
 
 
 #: What reading a row raises that a newer version, or somebody's hand, has written.

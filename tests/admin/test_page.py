@@ -219,7 +219,7 @@ def test_unreadable__the_page_says_so_and_others_can_still_be_acted_on(operator:
 
     good, bad = scenes.waiting(), scenes.start(steps=[step("lonely", action="admin_tests.do", no_compensation="none")])
     SagaGraph.objects.filter(pk=bad.graph_id)._raw_delete("default")
-    reading._graph.cache_clear()
+    reading.stored_graph.cache_clear()
 
     text = pages.text(operator.get(pages.page(bad)))
     asked = pages.text(pages.select(operator, "compensate", good, bad))

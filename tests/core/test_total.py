@@ -47,6 +47,7 @@ WANTED = {
     t.Resolve: "edge edge edge edge edge",
     t.Rewind: "edge refused refused refused edge",
     t.Assign: "refused refused edge refused refused",
+    t.Migrate: "edge refused refused refused refused",
     **dict.fromkeys(ATTEMPTS, "edge edge edge edge edge"),
 }
 WORDS = {Edge: "edge", Ignored: "ignored", Refused: "refused"}

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from sagas import SagaDefinition, step
 from sagas.core import triggers as t
 from sagas.definitions.registry import registry
-from sagas.models import Saga
+from sagas.models import Saga, Step
 
 from .kit import Hand, Kit
 
@@ -216,6 +216,23 @@ def test_steps_that_are_a_function_of_the_context__each_saga_has_its_own(kit: Ki
         "step 'book': the function input= is not found: steps= raised KeyError: 'present': 1",
         "step 'gift': the function input= is not found: steps= raised KeyError: 'present': 1",
     ]
+
+
+def test_a_child_that_is_done__may_be_undone_with_its_parent(
+    kit: Kit, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = kit.define(kit.step("inner"), word="child")
+    parent = Saga.objects.start(kit.define(step("ship", saga=definition.name), kit.step("last"), word="parent"))
+    child = hand.run(Saga.objects.start(definition), t.Completed)
+    family = {(parent.pk, "ship", 1): child.pk}
+    monkeypatch.setattr("sagas.engine.deploy.child_id", lambda *key: family[key])
+    Step.objects.filter(name="ship").update(status="completed")
+    lose(kit.name("uninner"))
+
+    assert losses() == [f"step 'inner': the compensation '{kit.name('uninner')}' is gone: 1"]
+
+    Saga.objects.filter(pk=parent.pk).update(state="completed", wake_at=None)
+    assert run() == well(0)
 
 
 def test_many_sagas_cost_no_more_than_few(kit: Kit) -> None:
