@@ -57,12 +57,6 @@ class SagaWrite:
     cleared: set[int] = field(default_factory=set)
     #: Where it stood with its lock before.
     lock_before: Lock = Lock.NONE
-
-    @property
-    def relocks(self) -> bool:
-        """Whether it gives its lock up, or takes it (again)."""
-        return self.loaded.saga.lock_state is not self.lock_before
-
     #: The version that it has from now on; empty: it stays.
     version: str = ""
     #: How many of the steps have rows already, and the graph that they are rows of.
@@ -71,6 +65,11 @@ class SagaWrite:
 
     def __post_init__(self) -> None:
         self.rows, self.graph = len(self.loaded.steps), self.loaded.saga.graph
+
+    @property
+    def relocks(self) -> bool:
+        """Whether it gives its lock up, or takes it (again)."""
+        return self.loaded.saga.lock_state is not self.lock_before
 
     @property
     def grown(self) -> bool:
