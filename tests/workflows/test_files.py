@@ -14,8 +14,8 @@ from sagas import action
 from sagas.apps import autodiscover
 from sagas.definitions.files import building, files_of, load_file
 from sagas.definitions.registry import registry
-from sagas.definitions.steps import step
 from sagas.exceptions import DefinitionError
+from sagas.testing import run_saga
 
 from .conftest import Writer
 
@@ -96,19 +96,9 @@ def test_load__twice__is_harmless(writer: Writer) -> None:
     assert registry.definition("Flow").graph().steps[0].action == "workflow_code.do"
 
 
-def test_automate_next__is_passed_on_only_where_it_says_something(
-    writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[dict[str, Any]] = []
-
-    def spy(name: str, **options: Any) -> Any:
-        given.append({"name": name, **options})
-        return step(name, **{key: value for key, value in options.items() if key != "automate_next"})
-
-    monkeypatch.setattr(building, "step", spy)
+def test_automate_next__false_pauses_the_saga_until_somebody_resumes_it(writer: Writer) -> None:
     steps = GOOD.split("steps:\n")[1]
     stopping = steps + "    automate_next: false\n"
-
     writer.load(
         GOOD
         + stopping.replace('"one"', '"two"')
@@ -116,12 +106,11 @@ def test_automate_next__is_passed_on_only_where_it_says_something(
         + stopping.replace('"one"', '"last"')
     )
 
-    assert {one["name"]: one.get("automate_next") for one in given} == {
-        "one": None,
-        "two": False,
-        "three": None,
-        "last": None,
-    }
+    run = run_saga("Flow", {})
+
+    assert (run.called, run.workflow_status) == (["one", "two"], "PAUSED")
+    run.resume("looked at it").finish()
+    assert (run.called, run.workflow_status) == (["one", "two", "three", "last"], "COMPLETED")
 
 
 # -- what is not -----------------------------------------------------------------------------------------------------
