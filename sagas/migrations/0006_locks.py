@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="saga",
             name="lock_state",
-            field=models.CharField(blank=True, default="", max_length=8, verbose_name="state of the lock"),
+            field=models.CharField(blank=True, default="", max_length=20, verbose_name="state of the lock"),
         ),
         migrations.CreateModel(
             name="SagaLock",

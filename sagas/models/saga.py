@@ -189,7 +189,7 @@ class Saga(SagaOperations):
     depth = models.PositiveSmallIntegerField(_("depth"), default=0)
     #: Its semantic lock: one living saga per key; empty = it has none. Who has it, and who waits: `SagaLock`.
     lock_key = models.CharField(_("lock"), max_length=200, blank=True, default="")
-    lock_state = models.CharField(_("state of the lock"), max_length=8, blank=True, default="")
+    lock_state = models.CharField(_("state of the lock"), max_length=20, blank=True, default="")
     #: Why a person must look; empty when nobody must.
     attention = models.CharField(_("attention"), max_length=20, blank=True, default="")
     error_code = models.CharField(_("error code"), max_length=100, blank=True, default="")
