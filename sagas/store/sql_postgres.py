@@ -26,39 +26,27 @@ from .grouping import SagaWrite
 from .prepared import Prepared
 from .reading import SAGA_COLUMNS, STEP_COLUMNS
 from .sql import no_lock
+from .sql_write import statement_for
 
-_NEW_SAGA = Columns(
+_NEW = (
     "id uuid, name text, version text, graph_id text, state text, rollback bool, context text, subject_type int, "
     "subject_id text, owner text, idempotency_key text, payload_hash text, tags text, priority int, wake_in float8, "
-    "deadline_at timestamptz, request_id text, done bool, parent_id uuid, parent_step text, parent_round int, "
-    "depth int, lock_key text, lock_state text"
+    "deadline_at timestamptz, request_id text, done bool"
 )
+#: What only children and sagas with a lock have.
+_RELATED = ", parent_id uuid, parent_step text, parent_round int, depth int, lock_key text, lock_state text"
+_PLAIN = "NULL, '', 0, 0, '', ''"
 _NEW_STEP = Columns(
     "saga_id uuid, position int, name text, action text, compensation text, queue text, depends_on text, input text"
 )
 _NEW_HISTORY = Columns("id uuid, actor text, data text")
-_SAGA = Columns(
-    "id uuid, state text, revision int, wake_at timestamptz, updated_at timestamptz, stale_since timestamptz, "
-    "paused_at timestamptz, attention text, error_code text, error_message text, completed_at timestamptz, "
-    "deadline_at timestamptz, overdue_at timestamptz, rewind_to int, lock_state text, patch text"
-)
-_KEY = Columns("id uuid, revision int")
-_STEP = Columns(
-    "saga_id uuid, id bigint, status text, round int, attempt int, undo_attempt int, tries int, undo_tries int, "
-    "doubt bool, claim_worker uuid, claim_token bigint, claimed_at timestamptz, stale_worker uuid, "
-    "stale_token bigint, hold text, due_at timestamptz, crashes int, error_code text, error_message text, "
-    "started_at timestamptz, executed_at timestamptz, compensated_at timestamptz, undo_started_at timestamptz, "
-    "opened bool, waits text, answer text, approved_by text, owner text, input text, replaces bool, output text, "
-    "cleared bool"
-)
-_HISTORY = Columns(
-    "saga_id uuid, seq int, kind text, step text, attempt int, round int, actor text, reason text, data text, "
-    "note_key text, at timestamptz"
-)
 
-_INSERT = Prepared(
-    "insert",
-    f"""
+
+def _insert(name: str, columns: Columns, related: str) -> Prepared:
+    """A statement that inserts sagas with their steps and the first lines of their histories."""
+    return Prepared(
+        name,
+        f"""
 WITH new AS (
     INSERT INTO sagas_saga (id, name, version, graph_id, state, revision, rollback, context, subject_type_id,
         subject_id, owner, idempotency_key, payload_hash, tags, priority, wake_at, deadline_at, attention, error_code,
@@ -68,8 +56,8 @@ WITH new AS (
         d.owner, d.idempotency_key, d.payload_hash, d.tags::jsonb, d.priority,
         CASE WHEN d.done THEN NULL ELSE clock.now + d.wake_in * interval '1 second' END, d.deadline_at,
         '', '', '', d.request_id, clock.now, clock.now, CASE WHEN d.done THEN clock.now END,
-        d.parent_id, d.parent_step, d.parent_round, d.depth, d.lock_key, d.lock_state
-    FROM (SELECT clock_timestamp() AS now) clock, {_NEW_SAGA.unnest} AS d({_NEW_SAGA.names})
+        {related}
+    FROM (SELECT clock_timestamp() AS now) clock, {columns.unnest} AS d({columns.names})
     ON CONFLICT (name, owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, created_at, wake_at
 ), steps AS (
@@ -86,6 +74,13 @@ WITH new AS (
 )
 SELECT id, created_at, wake_at FROM new
 """,  # noqa: S608 - put together from constants
+    )
+
+
+_NEW_PLAIN, _NEW_RELATED = Columns(_NEW), Columns(_NEW + _RELATED)
+_INSERT_PLAIN = _insert("insert", _NEW_PLAIN, _PLAIN)
+_INSERT_RELATED = _insert(
+    "insert_related", _NEW_RELATED, "d.parent_id, d.parent_step, d.parent_round, d.depth, d.lock_key, d.lock_state"
 )
 
 _IDS = Columns("id uuid")
@@ -104,45 +99,6 @@ FROM sagas_step AS t WHERE t.saga_id IN (SELECT {_IDS.unnest})
 """,  # noqa: S608
 )
 _SAGA_WIDTH = len(SAGA_COLUMNS) + 2
-
-#: A decided group: written for those sagas that are still at the revision they were decided from, and that nobody
-#: else holds; all of it in one statement, which is a transaction by itself where there is none around it.
-_WRITE = Prepared(
-    "write",
-    f"""
-WITH mine AS (
-    SELECT s.id FROM sagas_saga AS s JOIN {_KEY.unnest} AS k({_KEY.names}) ON s.id = k.id AND s.revision = k.revision
-    FOR NO KEY UPDATE OF s SKIP LOCKED
-), sagas AS (
-    UPDATE sagas_saga AS s SET state = d.state, revision = d.revision, wake_at = d.wake_at, updated_at = d.updated_at,
-        stale_since = d.stale_since, paused_at = d.paused_at, attention = d.attention, error_code = d.error_code,
-        error_message = d.error_message, completed_at = d.completed_at, deadline_at = d.deadline_at,
-        overdue_at = d.overdue_at, rewind_to = d.rewind_to, lock_state = d.lock_state,
-        context = CASE WHEN d.patch IS NULL THEN s.context ELSE s.context || d.patch::jsonb END
-    FROM {_SAGA.unnest} AS d({_SAGA.names}) JOIN mine ON mine.id = d.id
-    WHERE s.id = d.id
-), steps AS (
-    UPDATE sagas_step AS s SET status = d.status, round = d.round, attempt = d.attempt, undo_attempt = d.undo_attempt,
-        tries = d.tries, undo_tries = d.undo_tries, doubt = d.doubt, claim_worker = d.claim_worker,
-        claim_token = d.claim_token, claimed_at = d.claimed_at, stale_worker = d.stale_worker,
-        stale_token = d.stale_token, hold = d.hold, due_at = d.due_at, crashes = d.crashes,
-        error_code = d.error_code, error_message = d.error_message, started_at = d.started_at,
-        executed_at = d.executed_at, compensated_at = d.compensated_at, undo_started_at = d.undo_started_at,
-        opened = d.opened, waits = d.waits, answer = d.answer, approved_by = d.approved_by, owner = d.owner,
-        input = CASE WHEN d.replaces THEN d.input::jsonb ELSE COALESCE(s.input, d.input::jsonb) END,
-        output = CASE WHEN d.cleared THEN d.output::jsonb ELSE COALESCE(d.output::jsonb, s.output) END
-    FROM {_STEP.unnest} AS d({_STEP.names}) JOIN mine ON mine.id = d.saga_id
-    WHERE s.id = d.id
-), history AS (
-    INSERT INTO sagas_historyentry (saga_id, seq, kind, step, attempt, round, actor, reason, data, note_key, at)
-    SELECT d.saga_id, d.seq, d.kind, d.step, d.attempt, d.round, d.actor, d.reason, d.data::jsonb, d.note_key, d.at
-    FROM {_HISTORY.unnest} AS d({_HISTORY.names}) JOIN mine ON mine.id = d.saga_id
-    ON CONFLICT (saga_id, note_key) WHERE note_key IS NOT NULL DO NOTHING
-)
-SELECT id FROM mine
-""",  # noqa: S608
-)
-
 
 #: A condition on `wake_at` behind an order by priority would read all that is not due yet. So the priorities that there
 #: are come first, found by one step down the index each; then of each the due ones, until there are enough.
@@ -213,6 +169,8 @@ class Postgres:
     def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
         """All rows in one statement."""
         rows, steps, history = [], [], []
+        related = any(new.parent or new.lock_key for new in sagas)
+        columns, statement = (_NEW_RELATED, _INSERT_RELATED) if related else (_NEW_PLAIN, _INSERT_PLAIN)
         for new in sagas:
             state, data = opening_state(new.graph, new.deadline_at, new.lock_state)
             rows.append(
@@ -220,7 +178,7 @@ class Postgres:
                     new.id, new.name, new.version, new.graph.hash, str(state), new.rollback, new.context,
                     new.subject_type, new.subject_id, new.owner, new.idempotency_key, new.payload_hash, new.tags,
                     new.priority, new.wake_in.total_seconds(), new.deadline_at, new.request_id, not new.graph.steps,
-                    new.parent, new.parent_step, new.parent_round, new.depth, new.lock_key, str(new.lock_state),
+                    *(_related(new) if related else ()),
                 )
             )  # fmt: skip
             history.append((new.id, new.owner, json.dumps(data)))
@@ -233,13 +191,13 @@ class Postgres:
                     )
                 )  # fmt: skip
         parameters = [
-            *_NEW_SAGA.literals(rows),
+            *columns.literals(rows),
             str(StepStatus.PENDING),
             *_NEW_STEP.literals(steps),
             KIND,
             *_NEW_HISTORY.literals(history),
         ]
-        return {row[0]: Inserted(row[1], row[2]) for row in _INSERT.run(connection, parameters)}
+        return {row[0]: Inserted(row[1], row[2]) for row in statement.run(connection, parameters)}
 
     def read(self, connection: Any, ids: Sequence[UUID]) -> tuple[list[Any], list[Any]]:
         """One statement."""
@@ -257,14 +215,8 @@ class Postgres:
 
     def write(self, connection: Any, writes: Sequence[SagaWrite]) -> set[UUID]:
         """One statement, however large the group."""
-        parameters = [
-            *_KEY.literals([(write.loaded.saga.id, write.loaded.read_revision) for write in writes]),
-            *_SAGA.literals([_saga_values(write) for write in writes if write.moved or write.woken]),
-            *_STEP.literals([values for write in writes for values in _step_values(write)]),
-            *_HISTORY.literals([values for write in writes for values in _history_values(write)]),
-        ]
         crash_point("group_before_write")
-        written = {row[0] for row in _WRITE.run(connection, parameters)}
+        written = statement_for(writes).run(connection, writes)
         crash_point("group_after_write")
         return written
 
@@ -277,50 +229,15 @@ class Postgres:
             connection.connection.sagas_pinned = True
 
 
+def _related(new: NewSaga) -> tuple[Any, ...]:
+    return new.parent, new.parent_step, new.parent_round, new.depth, new.lock_key, str(new.lock_state)
+
+
 def _settings(verb: str) -> str:
     """Plans are pinned to the indexes. A process that freezes in the middle of a group loses its locks well before
     others take its work over."""
     pause = int(app_settings().LEASE.total_seconds() * 1000 / 3)
     return f"{verb} enable_seqscan = off; {verb} idle_in_transaction_session_timeout = {max(pause, 1)}"
-
-
-def _saga_values(write: SagaWrite) -> tuple[Any, ...]:
-    saga = write.loaded.saga
-    return (
-        saga.id, str(saga.state), saga.revision, saga.wake_at, saga.updated_at, saga.stale_since, saga.paused_at,
-        saga.attention, saga.error_code, saga.error_message, saga.completed_at, saga.deadline_at, saga.overdue_at,
-        saga.rewind_to, str(saga.lock_state), write.patch(),
-    )  # fmt: skip
-
-
-def _step_values(write: SagaWrite) -> list[tuple[Any, ...]]:
-    values = []
-    for position in write.written:
-        step = write.loaded.steps[position]
-        values.append(
-            (
-                write.loaded.saga.id, write.loaded.keys[position], str(step.status), step.round, step.attempt,
-                step.undo_attempt, step.tries,
-                step.undo_tries, step.doubt, step.claim_worker, step.claim_token, step.claimed_at, step.stale_worker,
-                step.stale_token, str(step.hold), step.due_at, step.crashes, step.error_code, step.error_message,
-                step.started_at, step.executed_at, step.compensated_at, step.undo_started_at, step.opened,
-                str(step.waits), step.answer, step.approved_by, step.owner, *write.input_of(position),
-                write.outputs.get(position), position in write.cleared,
-            )
-        )  # fmt: skip
-    return values
-
-
-def _history_values(write: SagaWrite) -> list[tuple[Any, ...]]:
-    saga = write.loaded.saga
-    return [
-        (
-            saga.id, entry.seq, entry.kind,
-            "" if entry.position is None else saga.graph.steps[entry.position].name, entry.attempt, entry.round,
-            entry.actor, entry.reason, json.dumps(entry.data or {}), entry.note_key, entry.at,
-        )
-        for entry in write.entries
-    ]  # fmt: skip
 
 
 POSTGRES = Postgres()
