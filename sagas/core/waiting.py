@@ -149,17 +149,26 @@ def answer(draft: Draft, trigger: t.Answer) -> str:
     if not 0 <= trigger.position < len(draft.steps):
         return "there is no such step"
     step = draft.steps[trigger.position]
-    if step.answer == trigger.digest:
+    if step.answer == _said(trigger):
         return ALREADY
     if trigger.round != step.round:
         return "the step has been opened anew since"
-    if step.answer and step.waits is not Wait.ANSWER:
+    if step.answer.startswith(_phase(trigger)) and step.waits is not Wait.ANSWER:
         return "it was answered differently before"
     undo = step.status is StepStatus.COMPENSATING
     if trigger.undo != undo or not _awaited(draft, trigger):
         return _too_late(draft, trigger)
     _take(draft, trigger, undo=undo)
     return APPLIED
+
+
+def _said(trigger: t.Answer) -> str:
+    """What is kept of an answer: of the action's, until its compensation is answered too."""
+    return f"{_phase(trigger)}{trigger.digest}"
+
+
+def _phase(trigger: t.Answer) -> str:
+    return "undo:" if trigger.undo else "do:"
 
 
 def _awaited(draft: Draft, trigger: t.Answer) -> bool:
@@ -188,7 +197,7 @@ def _take(draft: Draft, trigger: t.Answer, *, undo: bool) -> None:
         # A "no" while the handler may still do something is none.
         step.doubt = step.doubt or not (undo or trigger.ok)
     _wait_no_more(draft, trigger.position)
-    step.answer = trigger.digest
+    step.answer = _said(trigger)
     note_error(step, trigger.code, trigger.message)
     if undo and trigger.ok:
         draft.move(trigger.position, Cause.COMPLETED, StepStatus.COMPENSATED).compensated_at = draft.now

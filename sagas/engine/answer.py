@@ -73,7 +73,8 @@ def signal(saga: Saga | UUID, name: str, payload: Any = None) -> Saga:
 
 
 def _digest(*parts: Any) -> str:
-    return hashlib.sha256(repr([_canonical(part) for part in parts]).encode()).hexdigest()
+    # With the word for its phase before it, it fits the column.
+    return hashlib.sha256(repr([_canonical(part) for part in parts]).encode()).hexdigest()[:56]
 
 
 def _canonical(part: Any) -> Any:

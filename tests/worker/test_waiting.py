@@ -388,6 +388,26 @@ def test_pending__of_a_compensation__is_answered_too(kit: Kit, crew: Crew) -> No
     assert ended(saga)[0].is_compensated
 
 
+def test_answer__to_an_action_and_then_to_its_compensation__each_faster_than_the_handler(kit: Kit, crew: Crew) -> None:
+    tokens: list[str] = []
+
+    def ask(ctx: StepContext) -> Pending:
+        tokens.append(ctx.token)
+        complete_step(ctx.token, {"n": len(tokens)})
+        return Pending()
+
+    saga = Saga.objects.start(kit.define(kit.step("ask", ask, ask), step("hold", wait_for="go")))
+    crew.start()
+    waiting(saga, "hold")
+    fresh(saga).cancel()
+
+    assert ended(saga)[0].is_compensated
+    assert (len(tokens), row(saga, "ask").output) == (2, {"n": 1})
+    complete_step(tokens[1], {"n": 2})  # the same again
+    with pytest.raises(AnswerRefusedError):
+        complete_step(tokens[0], {"n": 3})
+
+
 def test_pending__from_an_atomic_step(kit: Kit, crew: Crew) -> None:
     ask = Tokens()
     saga = Saga.objects.start(kit.define(kit.step("ask", ask, handler={"atomic": True})))
