@@ -18,8 +18,6 @@ from ..store import get_store
 from ..store.base import Payload
 from .operate import MAX_ACTOR, apply_trigger, clean, clean_actor, clean_reason, load
 
-_NOTHING = object()
-
 
 def edit(
     saga: Saga | UUID,
