@@ -5,7 +5,7 @@
 #   ARGS='-k name'      more words for the command that the target runs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test run check fmt lint bench lock clean venv
+.PHONY: help demo test run check fmt lint bench volume screenshots lock clean venv
 MAKEFLAGS += --no-print-directory
 
 PORT ?= 8000
@@ -26,7 +26,7 @@ demo: venv ## 300 orders through the REST API; SQLite and no broker unless DATAB
 run: venv ## storefront, API, admin, workers and celery together, to click around in; Ctrl-C ends it
 	@exec $(PY) -m sagaproject.launch --port $(PORT) $(ARGS)
 
-test: check ## the whole suite on real PostgreSQL and RabbitMQ, found or started
+test: check ## the whole suite on real PostgreSQL and RabbitMQ and in Chromium, found, started or installed
 	@$(PY) -m pytest $(SPREAD) $(ARGS)
 
 check: lint ## format, lint, types, floors, Django's checks, missing migrations: under a minute
@@ -46,6 +46,12 @@ fmt: venv ## format, and mend what lint can mend
 
 bench: venv ## engine and peers side by side on PostgreSQL and RabbitMQ
 	@$(PY) -m benchmarks $(ARGS)
+
+volume: venv ## a million sagas in PostgreSQL, and how long each page of the admin takes there; says first what it needs
+	@$(PY) -m benchmarks.volume $(ARGS)
+
+screenshots: venv ## pictures of the console's pages, in var/screenshots; ARGS=--keep renews docs/screenshots
+	@$(PY) -m tests.browser.screenshots $(ARGS)
 
 lock: venv ## resolve pyproject.toml and requirements.in anew into requirements.lock
 	@sh bin/lock $(ARGS)

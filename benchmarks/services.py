@@ -78,11 +78,20 @@ class Services:
     def _server(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(self.server_url, autocommit=True)
 
-    def _remove_leftovers(self) -> None:
+    def remove_old_databases(self) -> None:
+        """Drop what interrupted runs left."""
         with self._server() as server:
             rows = server.execute("SELECT datname FROM pg_database").fetchall()
         for name in _of_dead_runs(str(name) for (name,) in rows):
             self.drop(name)
+
+    def rename(self, database: str, name: str) -> None:
+        """It is to be kept: no later run removes it under a name that is not a run's."""
+        with self._server() as server:
+            server.execute(f'ALTER DATABASE "{database}" RENAME TO "{name}"')
+
+    def _remove_leftovers(self) -> None:
+        self.remove_old_databases()
         for name in _of_dead_runs((_rabbitmqctl("list_vhosts", "--quiet") or "").split()):
             _rabbitmqctl("delete_vhost", name)
 

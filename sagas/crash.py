@@ -30,6 +30,9 @@ POINTS = (
     "child_before_commit",
     "child_after_commit",
     "errand",
+    "batch_before_act",
+    "batch_before_commit",
+    "batch_after_commit",
 )
 
 _passed: Counter[str] = Counter()

@@ -78,6 +78,18 @@ class NotAllowedToApproveError(SagaError):
     code = "not_an_approver"
 
 
+class BatchError(SagaError):
+    """This batch can not be."""
+
+    code = "batch"
+
+
+class BatchNotAllowedError(BatchError):
+    """Somebody else has to make or steer this batch."""
+
+    code = "batch_not_allowed"
+
+
 class Rejected(Exception):
     """Raise it in a handler: the business says no. Surely no effect, so no retry; the saga rolls back.
 
@@ -106,6 +118,8 @@ class Retryable(Exception):
 __all__ = [
     "AnswerRefusedError",
     "BadTokenError",
+    "BatchError",
+    "BatchNotAllowedError",
     "DefinitionError",
     "DuplicateSagaError",
     "InvariantError",

@@ -13,5 +13,8 @@ from django.dispatch import Signal
 attention_raised = Signal()
 #: A compensation has failed for good: a debt. Sent with `saga_id`, `name` and `step`.
 debt_opened = Signal()
+#: A debt is still open, and nothing has happened to it for SAGAS["DEBT_REMINDER"]: sent by the stale monitor, once per
+#: such time. With `saga_id`, `name`, `step`, `age` (a timedelta) and `owner` (who looks after it; may be empty).
+debt_reminded = Signal()
 #: A saga has ended. Sent with `saga_id`, `name` and `state`.
 saga_ended = Signal()

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 
 from participants.inventory.models import Delivery, Operation, Reservation, Stock
+from sagas.panel import SagaInline
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -38,6 +39,7 @@ class ReservationAdmin(ReadOnlyAdmin):
     list_filter = [("released_at", admin.EmptyFieldListFilter)]
     search_fields = ["order_id", "stock__sku", "saga"]
     ordering = ["-pk"]
+    inlines = [SagaInline.by("saga")]
 
 
 @admin.register(Operation)

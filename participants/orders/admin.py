@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 
 from participants.orders.models import Operation, Order
+from sagas.panel import SagaInline
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -24,6 +25,7 @@ class OrderAdmin(ReadOnlyAdmin):
     list_filter = ["state", "currency"]
     search_fields = ["number", "customer", "saga"]
     ordering = ["-pk"]
+    inlines = [SagaInline.by("saga")]
 
 
 @admin.register(Operation)

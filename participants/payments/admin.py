@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 
 from participants.payments.models import Charge, Operation, Refund
+from sagas.panel import SagaInline
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -24,6 +25,7 @@ class ChargeAdmin(ReadOnlyAdmin):
     list_filter = ["currency", "card", ("refund", admin.EmptyFieldListFilter)]
     search_fields = ["order_id", "saga"]
     ordering = ["-pk"]
+    inlines = [SagaInline.by("saga")]
 
 
 @admin.register(Refund)

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 
 from participants.shipping.models import Operation, Parcel
+from sagas.panel import SagaInline
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -24,6 +25,7 @@ class ParcelAdmin(ReadOnlyAdmin):
     list_filter = ["country", ("cancelled_at", admin.EmptyFieldListFilter)]
     search_fields = ["tracking", "order_id", "recipient", "saga"]
     ordering = ["-pk"]
+    inlines = [SagaInline.by("saga")]
 
 
 @admin.register(Operation)

@@ -39,6 +39,7 @@ _SILENT = frozenset(
         "opened",
         "answer",
         "ok",
+        "since",
     }
 )
 
@@ -52,13 +53,14 @@ def sentences(changed: object, names: Sequence[str]) -> list[str]:
     for position, diff in steps.items() if isinstance(steps, Mapping) else ():
         told = _told(diff, _OF_STEP) if isinstance(diff, Mapping) else [str(diff)]
         if told:
-            found.append(f"{_name(position, names)}: {', '.join(told)}")
+            found.append(f"{step_name(position, names)}: {', '.join(told)}")
     return found
 
 
-def _name(position: object, names: Sequence[str]) -> str:
+def step_name(position: object, names: Sequence[str]) -> str:
+    """The name of the step at a position, as far as there is one."""
     text = str(position)
-    known = text.isascii() and text.isdecimal() and len(text) < 4 and int(text) < len(names)
+    known = text.isascii() and text.isdecimal() and len(text) < 5 and int(text) < len(names)
     return names[int(text)] if known else text
 
 
@@ -122,6 +124,7 @@ def _due(value: Any) -> str:
 
 
 _OF_SAGA: dict[str, Callable[[Any], str]] = {
+    "places": lambda value: ", ".join(map(str, value)) if isinstance(value, list) else str(value),
     "state": lambda value: gettext("the saga is %(state)s") % {"state": words.state_words(str(value))},
     "attention": _attention,
     "stale_since": lambda value: gettext("stale") if value else gettext("not stale any more"),
@@ -130,6 +133,7 @@ _OF_SAGA: dict[str, Callable[[Any], str]] = {
     "overdue_at": lambda value: gettext("deadline missed") if value else gettext("not overdue any more"),
     "rewind_to": lambda value: "" if value is None else gettext("only to step %(number)s") % {"number": _number(value)},
     "error_code": _error,
+    "like": lambda value: gettext("like the saga %(id)s") % {"id": value},
 }
 _OF_STEP: dict[str, Callable[[Any], str]] = {
     "status": lambda value: words.status_words(str(value)),

@@ -15,8 +15,9 @@ from django.urls import reverse
 
 from ..definitions.ids import id_text, parse_id
 from .forms import ReasonForm
+from .plan_tree import plan_tree
 from .step_verbs import Aim
-from .verbs import Prospect, Verb
+from .verbs import Prospect, Verb, load
 
 if TYPE_CHECKING:
     from .saga import SagaAdmin
@@ -38,6 +39,7 @@ class Wanted:
     from_page: bool = False
     #: The position of the step that is meant.
     step: int | None = None
+    from_work: bool = False
 
     @classmethod
     def read(cls, post: QueryDict) -> Wanted:
@@ -53,14 +55,16 @@ class Wanted:
             sagas[key] = int(item[2])
         step = post.get("step", "")
         position = int(step) if _POSITION.fullmatch(step) else None
-        return cls(sagas, post.get("filters", ""), post.get("origin") == "page", position)
+        origin = post.get("origin")
+        return cls(sagas, post.get("filters", ""), origin == "page", position, origin == "work")
 
     def way_back(self) -> str:
-        """The saga's page, or the list as it was filtered."""
+        """The saga's page, or the list (of sagas, or of work items) as it was filtered."""
         if self.from_page and len(self.sagas) == 1:
             return reverse("admin:sagas_saga_change", args=[id_text(next(iter(self.sagas)))])
         query = QueryDict(self.filters).urlencode()
-        return reverse("admin:sagas_saga_changelist") + (f"?{query}" if query else "")
+        name = "workitem" if self.from_work else "saga"
+        return reverse(f"admin:sagas_{name}_changelist") + (f"?{query}" if query else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Confirmation:
             "form": self.form,
             "wanted": self.wanted,
             "possible": possible,
-            "shown": possible[:MAX_PLANS],
+            "shown": [(one, one.plan and plan_tree(one.plan, one.children, load)) for one in possible[:MAX_PLANS]],
             "others": possible[MAX_PLANS:],
             "refused": [one for one in self.seen if one.refusal],
             "gone": len(self.wanted.sagas) - len(self.seen),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -14,12 +15,19 @@ from ..conf import app_settings
 from ..core.payload import object_text, to_text
 from ..engine.operate import MAX_ACTOR
 from ..exceptions import MAX_MESSAGE, PayloadError
+from .told import told
+
+if TYPE_CHECKING:
+    from .signalling import Taker
 
 _JSON = {"rows": 8, "class": "vLargeTextField saga-code", "spellcheck": "false", "autocomplete": "off"}
 
 
 class ReasonForm(forms.Form):
     """Why it is done."""
+
+    #: What the engine looks into before it does it: what it finds wrong is said beside this field.
+    payload_field: ClassVar[str | None] = None
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -51,7 +59,7 @@ class JsonField(forms.CharField):
         try:
             check(found, what=str(self.label), limit=limit)
         except PayloadError as exc:
-            raise ValidationError(exc.message) from exc
+            raise ValidationError(told(exc.message)) from exc
         return found
 
 
@@ -75,9 +83,23 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+class RestartForm(ReasonForm):
+    """The new saga's context."""
+
+    payload_field = "context"
+    field_order = ("context",)
+    context = JsonField(
+        label=_("Context"),
+        required=False,
+        only_object=True,
+        help_text=_("A JSON object: what the new saga is started with. Empty: the old one's."),
+    )
+
+
 class RetryWithForm(ReasonForm):
     """Another input."""
 
+    payload_field = "input"
     field_order = ("input",)
     input = JsonField(
         label=_("Input"), only_object=True, help_text=_("A JSON object: what the step gets in place of its input.")
@@ -87,6 +109,7 @@ class RetryWithForm(ReasonForm):
 class SkipForm(ReasonForm):
     """A substitute for the output."""
 
+    payload_field = "output"
     field_order = ("output",)
     output = JsonField(
         label=_("Output"),
@@ -98,6 +121,7 @@ class SkipForm(ReasonForm):
 class ResolveForm(ReasonForm):
     """What was found out, or done by hand."""
 
+    payload_field = "output"
     field_order = ("done", "output")
     done = forms.TypedChoiceField(
         label=_("What is known?"),
@@ -124,8 +148,9 @@ class ResolveForm(ReasonForm):
 
 
 class AssignForm(ReasonForm):
-    """Who looks after a debt, and until when."""
+    """Who looks after a step that asks for a person; of a debt also when it is tried next."""
 
+    payload_field = "next_try"
     field_order = ("owner", "next_try")
     owner = forms.CharField(
         label=_("Owner"),
@@ -140,3 +165,25 @@ class AssignForm(ReasonForm):
         help_text=_("When its compensation is tried next, in the admin's time zone. Empty: not by itself."),
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
+
+    def __init__(self, *args: Any, is_debt: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not is_debt:
+            del self.fields["next_try"]
+
+
+class SignalForm(ReasonForm):
+    """Which signal, and what comes with it."""
+
+    payload_field = "payload"
+    field_order = ("name", "payload")
+    name = forms.ChoiceField(label=_("Signal"))
+    payload = JsonField(
+        label=_("Payload"),
+        required=False,
+        help_text=_("JSON: becomes the step's output. Empty: an empty object."),
+    )
+
+    def __init__(self, *args: Any, takers: Sequence[Taker] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast("forms.ChoiceField", self.fields["name"]).choices = [(taker.signal, str(taker)) for taker in takers]

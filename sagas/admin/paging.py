@@ -44,6 +44,15 @@ class CappedPaginator(Pages):
 class CappedChangeList(ChangeList):
     """A list that reads only its own columns and says nothing of totals that nobody counted."""
 
+    def chosen(self) -> list[Any]:
+        """The filters that are set (`sagas.admin.filters.Chosen`), to be seen and taken off above the list."""
+        specs: list[Any] = self.filter_specs
+        return [one for spec in specs for one in spec.chosen(self)]
+
+    def problems(self) -> list[Any]:
+        """Those of them that make no sense."""
+        return [one for one in self.chosen() if one.problem]
+
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """The filtered rows, with the columns that the list shows."""
         queryset: QuerySet[Any] = super().get_queryset(request, exclude_parameters)

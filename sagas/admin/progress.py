@@ -18,8 +18,14 @@ _TO_UNDO = EXECUTED | {StepStatus.RUNNING, StepStatus.COMPENSATING, StepStatus.C
 
 
 def light_steps() -> Prefetch[str]:
-    """The steps of a page of sagas, in one query, without their payloads."""
-    return Prefetch("steps", Step.objects.only("saga_id", "status", "action", "compensation").order_by())
+    """The steps of a page of sagas, in one query, without their payloads: how far it is, and why it waits."""
+    return Prefetch("steps", Step.objects.only(*_LIGHT).order_by())
+
+
+_LIGHT = (
+    "saga_id", "position", "name", "status", "action", "compensation", "queue", "hold", "waits", "due_at",
+    "claim_worker", "claimed_at", "stale_worker", "error_code",
+)  # fmt: skip
 
 
 def counts(saga: Saga, steps: Iterable[Step]) -> tuple[int, int]:

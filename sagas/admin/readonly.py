@@ -8,16 +8,16 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from ..conf import app_settings
+from ..conf import admin_base, app_settings
 from .paging import CappedChangeList, CappedPaginator
+from .zone import all_in_viewers_zone
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
 
     Base = admin.ModelAdmin[Any]
 else:
-    # Not subscriptable at runtime.
-    Base = admin.ModelAdmin
+    Base = admin_base()
 
 
 class ReadOnlyAdmin(Base):
@@ -50,6 +50,11 @@ class ReadOnlyAdmin(Base):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Never."""
         return False
+
+    @property
+    def urls(self) -> list[Any]:
+        """Each page tells its times in the viewer's zone."""
+        return all_in_viewers_zone(super().urls)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """From the database that holds the sagas."""

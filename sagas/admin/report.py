@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -26,9 +26,13 @@ class Outcome:
     """What became of each saga."""
 
     done: list[Saga] = field(default_factory=list)
+    #: The new sagas in their places, where it has started some.
+    started: list[Saga] = field(default_factory=list)
     moved: list[Saga] = field(default_factory=list)
     #: With the reason.
     refused: list[tuple[Saga, str]] = field(default_factory=list)
+    #: What is wrong with that which was typed, where that was the reason.
+    unusable: str = ""
     #: Sagas that are not there any more.
     gone: int = 0
 
@@ -38,12 +42,15 @@ def log(request: HttpRequest, verb: Verb | Aim, outcome: Outcome, reason: str) -
     if outcome.done:
         note = f"{verb.label}: {reason}"
         LogEntry.objects.log_actions(request.user.pk, outcome.done, CHANGE, note)  # type: ignore[arg-type]
+    if outcome.started:
+        note = f"{verb.label} ({', '.join(saga.ulid for saga in outcome.done)}): {reason}"
+        LogEntry.objects.log_actions(request.user.pk, outcome.started, ADDITION, note)  # type: ignore[arg-type]
 
 
 def tell(request: HttpRequest, verb: Verb | Aim, outcome: Outcome) -> None:
     """Say what was done and what was not, and why."""
     if outcome.done:
-        messages.success(request, _with_links(verb.told(len(outcome.done)), outcome.done))
+        messages.success(request, _with_links(verb.told(len(outcome.done)), outcome.started or outcome.done))
     if outcome.moved:
         text = ngettext(
             "%(count)d saga changed since you looked, and was left alone; look again",

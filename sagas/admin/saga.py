@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,21 +17,36 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..definitions.ids import parse_id
+from ..engine.criteria import CRITERIA, by_words
+from ..engine.may import may
 from ..models import Saga
-from . import acting, cells, page, words
-from .filters import AttentionFilter, NameFilter, StaleFilter, StateFilter
-from .paging import CappedChangeList
+from . import acting, cells, page, revealing, starting, words
+from .bulk import Bulk, bulk
+from .columns import columns
+from .filters import AttentionFilter, DetailsFilter, NameFilter, PausedFilter, StaleFilter, StateFilter
+from .group_filter import GroupFilter
+from .keyset import KeysetChangeList
+from .payloads import whole_payload
 from .progress import light_steps, progress
 from .readonly import ReadOnlyAdmin
 from .step_verbs import STEP_VERBS, StepVerb
-from .verbs import CANCEL, COMPENSATE, PAUSE, RESUME, RETRY, VERBS, Verb
+from .verbs import CANCEL, COMPENSATE, PAUSE, RESUME, RETRY, RUN_NOW, VERBS, Verb
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
 
 
-class SagaChangeList(CappedChangeList):
+class SagaChangeList(KeysetChangeList):
     """Links by ULID: the spelling under which a saga is shown everywhere."""
+
+    #: What can be done to all that was found.
+    bulk: Bulk | None = None
+
+    def get_results(self, request: HttpRequest) -> None:
+        """And what can be done to all of them."""
+        super().get_results(request)
+        own: SagaAdmin = self.model_admin  # type: ignore[assignment]
+        self.bulk = bulk(request, self, [verb for verb in VERBS.values() if own.may_act(request, verb)])
 
     def url_for_result(self, result: Any) -> str:
         """The saga's page."""
@@ -42,8 +57,15 @@ class SagaChangeList(CappedChangeList):
 class SagaAdmin(ReadOnlyAdmin):
     """Sagas, for operators."""
 
-    actions = ("compensate_selected", "cancel_selected", "retry_selected", "pause_selected", "resume_selected")
-    allowed_lookups = frozenset({"state", "name", "attention", "stale"})
+    actions = (
+        "compensate_selected",
+        "cancel_selected",
+        "retry_selected",
+        "run_now_selected",
+        "pause_selected",
+        "resume_selected",
+    )
+    allowed_lookups = frozenset(CRITERIA)
     list_columns = (
         "id",
         "name",
@@ -52,42 +74,50 @@ class SagaAdmin(ReadOnlyAdmin):
         "stale_since",
         "paused_at",
         "owner",
+        "subject_type",
+        "subject_id",
+        "error_code",
+        "lock_key",
+        "lock_state",
         "created_at",
         "updated_at",
     )
     list_display = (
         "saga_column",
         "state_column",
-        "attention_column",
-        "stale_column",
-        "owner_column",
         "age_column",
     )
-    list_filter = (StateFilter, NameFilter, AttentionFilter, StaleFilter)
+    list_filter = (GroupFilter, StateFilter, AttentionFilter, StaleFilter, PausedFilter, NameFilter, DetailsFilter)
     ordering = ("-id",)
     sortable_by = ("saga_column",)
     search_fields = ("id", "idempotency_key", "owner")
-    search_help_text = _("ULID or UUID, idempotency key, or owner, each in full")
+    search_help_text = _("ULID or UUID, idempotency key, owner, or subject (orders.order:42 or 42), each in full")
 
     def has_compensate_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """To see sagas and to compensate them."""
-        return self._may(request, COMPENSATE, obj)
+        return self.may_act(request, COMPENSATE, obj)
 
     def has_retry_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """To see sagas and to retry them."""
-        return self._may(request, RETRY, obj)
+        return self.may_act(request, RETRY, obj)
 
     def has_cancel_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """To see sagas and to cancel them."""
-        return self._may(request, CANCEL, obj)
+        return self.may_act(request, CANCEL, obj)
 
     def has_pause_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """To see sagas, to pause them and to let them go on."""
-        return self._may(request, PAUSE, obj)
+        return self.may_act(request, PAUSE, obj)
 
-    def _may(self, request: HttpRequest, verb: Verb | StepVerb, obj: Model | None = None) -> bool:
-        needed = f"{self.opts.app_label}.{verb.codename}"
-        return self.has_view_permission(request, obj) and request.user.has_perm(needed)
+    def has_reveal_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """To see sagas, and what is hidden in them."""
+        name = obj.name if isinstance(obj, Saga) else None
+        return self.has_view_permission(request, obj) and may(request.user, "reveal", name)
+
+    def may_act(self, request: HttpRequest, verb: Verb | StepVerb, obj: Model | None = None) -> bool:
+        """To see sagas and to do this to them."""
+        name = obj.name if isinstance(obj, Saga) else None
+        return self.has_view_permission(request, obj) and may(request.user, verb.name, name)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """A capped list with links by ULID."""
@@ -101,44 +131,22 @@ class SagaAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Exact matches only: they are all that an index can answer."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        found = parse_id(term)
-        if found is not None:
-            return queryset.filter(pk=found), False
-        return queryset.filter(Q(idempotency_key=term) | Q(owner=term)), False
+        return (by_words(queryset, search_term) if search_term.strip() else queryset), False
+
+    def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
+        """With columns that know who asks."""
+        return columns(request, self.admin_site, self.list_display)
 
     @admin.display(description=_("saga"), ordering="id")
     def saga_column(self, saga: Saga) -> SafeString:
         """Its definition and its id."""
-        return format_html('{} <code class="saga-id">{}</code>', saga.name, saga.ulid)
+        return format_html('<span class="saga-name">{}</span> <code class="saga-id">{}</code>', saga.name, saga.ulid)
 
     @admin.display(description=_("state, progress"))
     def state_column(self, saga: Saga) -> SafeString:
         """The state, whether it is paused, and the steps behind it."""
         paused = format_html(" {}", cells.badge("calm", _("paused"))) if saga.paused_at else ""
         return format_html("{}{} {}", words.state_badge(saga), paused, progress(saga, saga.steps.all()))
-
-    @admin.display(description=_("attention"))
-    def attention_column(self, saga: Saga) -> SafeString | str:
-        """Why a person must look."""
-        return cells.badge("bad", words.hold_words(saga.attention)) if saga.attention else cells.nothing()
-
-    @admin.display(description=_("stale"))
-    def stale_column(self, saga: Saga) -> SafeString | str:
-        """For how long it has been flagged."""
-        if saga.stale_since is None:
-            return cells.nothing()
-        # The column's name, for screens that are too narrow for columns.
-        return format_html('<span class="saga-narrow">{} </span>{}', _("stale"), cells.since(saga.stale_since))
-
-    @admin.display(description=_("owner"))
-    def owner_column(self, saga: Saga) -> SafeString:
-        """Whose it is."""
-        if not saga.owner:
-            return cells.nothing()
-        return format_html('<span class="saga-owner" title="{}">{}</span>', saga.owner, saga.owner)
 
     @admin.display(description=_("age, updated"))
     def age_column(self, saga: Saga) -> SafeString:
@@ -161,9 +169,11 @@ class SagaAdmin(ReadOnlyAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         """Beside what the admin puts there: the saga, its steps and history, and what may be done."""
-        verbs = [verb for verb in VERBS.values() if self._may(request, verb)]
-        step_verbs = [verb for verb in STEP_VERBS.values() if self._may(request, verb)]
+        verbs = [verb for verb in VERBS.values() if self.may_act(request, verb, obj)]
+        step_verbs = [verb for verb in STEP_VERBS.values() if self.may_act(request, verb, obj)]
         context |= page.context(request, obj, verbs, step_verbs, self.admin_site)
+        context["again_url"] = starting.again_url(request, obj) if self.has_add_permission(request) else ""
+        context["may_reveal"] = self.has_reveal_permission(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def history_view(
@@ -172,6 +182,24 @@ class SagaAdmin(ReadOnlyAdmin):
         """The admin's log, which knows the saga by its UUID."""
         found = parse_id(unquote(object_id))
         return super().history_view(request, quote(str(found)) if found else object_id, extra_context)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """To see sagas and to start new ones. What "Add" leads to is the choice of a definition."""
+        return self.has_view_permission(request, obj) and may(request.user, "start")
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Which definition?"""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return starting.choose(self, request)
+
+    def start_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """The form, and what becomes of it. Only a POST starts anything."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return starting.respond(self, request, name)
 
     def get_urls(self) -> list[URLPattern]:
         """A view per verb, before the admin's own catch-all."""
@@ -184,11 +212,31 @@ class SagaAdmin(ReadOnlyAdmin):
             )
             for verb in verbs
         ]
+        own += [
+            path("add/<path:name>/", self.admin_site.admin_view(self.start_view), name="sagas_saga_start"),
+            path("reveal/", self.admin_site.admin_view(self.reveal_view), name="sagas_saga_reveal"),
+            path("<path:object_id>/payload/", self.admin_site.admin_view(self.payload_view), name="sagas_saga_payload"),
+        ]
         return [*own, *super().get_urls()]
+
+    def reveal_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what is hidden, once it is recorded who sees it and why."""
+        if not self.has_reveal_permission(request):
+            raise PermissionDenied
+        return revealing.respond(self, request)
+
+    def payload_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The whole of a payload that is too long for the page; what is hidden stays hidden."""
+        saga = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, saga):
+            raise PermissionDenied
+        if saga is None:
+            raise Http404
+        return whole_payload(request, saga)
 
     def act_view(self, request: HttpRequest, verb: Verb | StepVerb) -> HttpResponse:
         """Ask for confirmation, or act. Only a POST does either."""
-        if not self._may(request, verb):
+        if not self.may_act(request, verb):
             raise PermissionDenied
         if isinstance(verb, StepVerb):
             return acting.respond_for_step(self, request, verb)
@@ -197,7 +245,7 @@ class SagaAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Refuse an action that the user may not take, where Django would show the list without a word."""
         for verb in VERBS.values():
-            if f"{verb.name}_selected" in request.POST.getlist("action") and not self._may(request, verb):
+            if f"{verb.name}_selected" in request.POST.getlist("action") and not self.may_act(request, verb):
                 raise PermissionDenied
         return super().changelist_view(request, extra_context)
 
@@ -220,6 +268,11 @@ class SagaAdmin(ReadOnlyAdmin):
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
         """Ask."""
         return acting.ask_for_selected(self, request, RESUME, queryset)
+
+    @admin.action(permissions=["pause"], description=_("Run selected sagas now …"))
+    def run_now_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
+        """Show what waits no longer, and ask."""
+        return acting.ask_for_selected(self, request, RUN_NOW, queryset)
 
     @admin.action(permissions=["retry"], description=_("Retry selected sagas …"))
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:

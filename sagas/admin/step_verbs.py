@@ -39,8 +39,6 @@ class StepVerb:
     #: "Skip %(step)s", and "step %(step)s is skipped".
     ask: StrOrPromise
     tell: StrOrPromise
-    #: The permission's codename.
-    codename: str
     form: type[forms.ReasonForm] = forms.ReasonForm
     #: A decision that only the step's `approvers` may take.
     approval: bool = False
@@ -54,7 +52,6 @@ RETRY_WITH = StepVerb(
     steer.edit,
     _("Run %(step)s with this input"),
     _("step %(step)s has another input"),
-    "steer_saga",
     forms.RetryWithForm,
 )
 SKIP = StepVerb(
@@ -68,7 +65,6 @@ SKIP = StepVerb(
     steer.skip,
     _("Skip %(step)s"),
     _("step %(step)s is skipped"),
-    "steer_saga",
     forms.SkipForm,
 )
 APPROVE = StepVerb(
@@ -79,7 +75,6 @@ APPROVE = StepVerb(
     steer.approve,
     _("Approve %(step)s"),
     _("step %(step)s is approved"),
-    "approve_saga",
     approval=True,
 )
 DENY = StepVerb(
@@ -90,7 +85,6 @@ DENY = StepVerb(
     steer.deny,
     _("Deny %(step)s"),
     _("step %(step)s is denied"),
-    "approve_saga",
     approval=True,
 )
 RESOLVE = StepVerb(
@@ -101,7 +95,6 @@ RESOLVE = StepVerb(
     steer.resolve,
     _("Resolve %(step)s"),
     _("step %(step)s is resolved"),
-    "resolve_saga",
     forms.ResolveForm,
 )
 ROLL_BACK_TO = StepVerb(
@@ -112,17 +105,15 @@ ROLL_BACK_TO = StepVerb(
     steer.roll_back_to,
     _("Roll back to %(step)s"),
     _("the saga goes back to %(step)s"),
-    "steer_saga",
 )
 ASSIGN = StepVerb(
     "assign",
     _("Assign"),
-    _("Says who looks after the debt, and when its compensation is tried next."),
+    _("Says who looks after what a person is asked for; of a debt also when its compensation is tried next."),
     t.Assign,
     steer.assign,
-    _("Assign the debt of %(step)s"),
-    _("the debt of %(step)s is assigned"),
-    "resolve_saga",
+    _("Assign %(step)s"),
+    _("%(step)s is assigned"),
     forms.AssignForm,
 )
 STEP_VERBS = {verb.name: verb for verb in (APPROVE, DENY, RETRY_WITH, SKIP, RESOLVE, ASSIGN, ROLL_BACK_TO)}
@@ -179,7 +170,7 @@ def step_prospect(aim: Aim, saga: Saga, rows: Rows | None, now: datetime) -> Pro
 
 
 def _prospect(aim: Aim, saga: Saga, row: SagaRow, steps: list[StepRow], now: datetime) -> Prospect:
-    decision = ask(row, steps, _trigger(aim), now)
+    decision = ask(row, steps, _trigger(aim), now, parent=True)
     if isinstance(decision, str):
         return Prospect(saga, row.revision, refusal=decision)
     if not _is_approver(aim, row):
@@ -220,12 +211,14 @@ def _plan_if_never(aim: Aim, row: SagaRow, steps: list[StepRow], now: datetime) 
     return compensation_plan(never.saga, never.steps)
 
 
-def possible(verbs: Sequence[StepVerb], user: Any, rows: Rows | None, now: datetime) -> dict[int, list[StepVerb]]:
-    """For each step, the verbs that the engine would not refuse now."""
+def possible(
+    verbs: Sequence[StepVerb], user: Any, rows: Rows | None, now: datetime, positions: Iterable[int]
+) -> dict[int, list[StepVerb]]:
+    """For each of these steps, the verbs that the engine would not refuse now."""
     if rows is None or not verbs:
         return {}
     try:
-        return {position: list(_for_step(verbs, user, rows, position, now)) for position in range(len(rows[1]))}
+        return {position: list(_for_step(verbs, user, rows, position, now)) for position in positions}
     except ODD:
         return {}
 

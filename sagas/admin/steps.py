@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.urls import reverse
 from django.utils import timezone
@@ -14,10 +14,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
 from ..core.graph import ATTENTION, FAIL, RETRY, Graph, StepSpec
-from ..core.states import Hold, Wait
+from ..core.states import Hold, StepStatus, Wait
 from ..definitions.ids import id_text
-from ..models import Step
+from ..models import Saga, Step
 from . import cells, words
+from .payloads import PayloadView, step_payloads
 from .step_verbs import StepVerb
 
 if TYPE_CHECKING:
@@ -39,31 +40,32 @@ class StepView:
     notes: list[SafeString | str]
     #: Name and time.
     times: list[tuple[str, SafeString | str]]
-    #: Name and JSON.
-    payloads: list[tuple[str, str]]
+    payloads: list[PayloadView]
     #: What can be done to it now: the verb and its address.
     acts: list[tuple[StepVerb, str]]
 
 
-def step_views(steps: Sequence[Step], graph: Graph | None, verbs: Mapping[int, Sequence[StepVerb]]) -> list[StepView]:
-    """In the written order. Without a graph the policies are left out. `verbs`: what is possible, by position."""
-    return [_view(step, _spec(graph, step), verbs.get(step.position, ())) for step in steps]
+def step_views(
+    saga: Saga, steps: Sequence[Step], graph: Graph | None, verbs: Mapping[int, Sequence[StepVerb]]
+) -> list[StepView]:
+    """In the given order. Without a graph the policies are left out. `verbs`: what is possible, by position."""
+    return [_view(saga, step, _spec(graph, step), verbs.get(step.position, ())) for step in steps]
 
 
 def _spec(graph: Graph | None, step: Step) -> StepSpec | None:
     return graph.steps[step.position] if graph is not None and step.position < len(graph.steps) else None
 
 
-def _view(step: Step, spec: StepSpec | None, verbs: Sequence[StepVerb]) -> StepView:
+def _view(saga: Saga, step: Step, spec: StepSpec | None, verbs: Sequence[StepVerb]) -> StepView:
     return StepView(
         step,
         number=step.position + 1,
         badge=words.status_badge(step),
         no_compensation=spec.no_compensation if spec else "",
         attempts=list(_attempts(step, spec)),
-        notes=[*_waits(step, spec), *_notes(step)],
+        notes=[*_waits(step, spec), *_notes(step), *_signs(step, spec)],
         times=[(name, cells.moment(at)) for name, at in _times(step) if at is not None],
-        payloads=[(name, cells.pretty(value)) for name, value in _payloads(step) if value],
+        payloads=step_payloads(saga, step),
         acts=[(verb, reverse(f"admin:sagas_saga_{verb.name}")) for verb in verbs],
     )
 
@@ -145,12 +147,19 @@ def _notes(step: Step) -> Iterator[SafeString | str]:
         yield gettext("round %(round)d") % {"round": step.round}
 
 
+def _signs(step: Step, spec: StepSpec | None) -> Iterator[str]:
+    """What the handler that runs now says of itself, and how often it must."""
+    if step.current_progress is not None:
+        yield gettext("progress %(percent)d %%") % {"percent": int(step.current_progress * 100)}
+    if step.claim_token is None or spec is None:
+        return
+    undo = step.status == StepStatus.COMPENSATING
+    limit = spec.undo_heartbeat_timeout if undo else spec.heartbeat_timeout
+    if limit is not None:
+        yield gettext("ended when it is silent for %(seconds)g s") % {"seconds": limit}
+
+
 def _times(step: Step) -> Iterator[tuple[str, datetime | None]]:
     yield gettext("started"), step.started_at
     yield gettext("done"), step.executed_at
     yield gettext("undone"), step.compensated_at
-
-
-def _payloads(step: Step) -> Iterator[tuple[str, Any]]:
-    yield gettext("Input"), step.input
-    yield gettext("Output"), step.output

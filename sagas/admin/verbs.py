@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,21 @@ from django.utils.translation import gettext_lazy as _
 from ..core import triggers as t
 from ..core.claims import is_undo
 from ..core.decide import Decision, decide
-from ..core.errors import SagaError
+from ..core.errors import PayloadError, SagaError
 from ..core.plan import CompensationPlan, compensation_plan
 from ..core.rows import SagaRow, StepRow
 from ..core.states import SagaState
 from ..engine import operate
+from ..engine.children import check_parent
+from ..engine.restart import restart, successor
 from ..models import Saga
 from ..store import get_store
-from . import words
+from ..store.base import NewSaga
+from . import forms, words
 from .cells import saga_link
+from .plan_tree import children_of
+from .signalling import Taker, send, takers
+from .told import told
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -37,7 +42,6 @@ ODD = (LookupError, TypeError, ValueError)
 Rows = tuple[SagaRow, list[StepRow]]
 
 #: How the engine begins a refusal; the page says it in its own words.
-_CANNOT = re.compile(r"^cannot [a-z_ ]{1,40}: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +52,18 @@ class Verb:
     label: StrOrPromise
     #: What it does, in one sentence.
     meaning: StrOrPromise
-    trigger: type[t.OperatorTrigger]
+    #: None for a signal: which one, the form says.
+    trigger: type[t.OperatorTrigger] | None
     #: The engine's use case.
     act: Callable[..., Saga]
     #: "Compensate 3 sagas", and "3 sagas are being compensated"; lazy, by %(count)d.
     ask: Any
     tell: Any
-    #: The last part of the permission's name, where it is not the verb's.
-    permission: str = ""
+    form: type[forms.ReasonForm] = forms.ReasonForm
+    #: One saga at a time: there is no such action in the list.
+    alone: bool = False
     #: A saga's page says why it is not possible; of the others it only has no button.
     explained: bool = False
-
-    @property
-    def codename(self) -> str:
-        """Of the permission that it takes."""
-        return f"{self.permission or self.name}_saga"
 
     def asked(self, count: int) -> str:
         """As the button of a confirmation says it."""
@@ -119,7 +120,6 @@ RESUME = Verb(
     operate.resume,
     ngettext_lazy("Resume %(count)d saga", "Resume %(count)d sagas", "count"),
     ngettext_lazy("%(count)d saga goes on", "%(count)d sagas go on", "count"),
-    permission="pause",
 )
 RUN_NOW = Verb(
     "run_now",
@@ -129,9 +129,30 @@ RUN_NOW = Verb(
     operate.run_now,
     ngettext_lazy("Run %(count)d saga now", "Run %(count)d sagas now", "count"),
     ngettext_lazy("%(count)d saga waits no longer", "%(count)d sagas wait no longer", "count"),
-    permission="pause",
 )
-VERBS = {verb.name: verb for verb in (COMPENSATE, CANCEL, RETRY, RUN_NOW, PAUSE, RESUME)}
+RESTART = Verb(
+    "restart",
+    _("Restart"),
+    _("Starts a new saga in the place of this one, by today's definition. This one stays as it is."),
+    t.Restart,
+    restart,
+    ngettext_lazy("Restart %(count)d saga", "Restart %(count)d sagas", "count"),
+    ngettext_lazy("%(count)d new saga is started", "%(count)d new sagas are started", "count"),
+    form=forms.RestartForm,
+    alone=True,
+)
+SIGNAL = Verb(
+    "signal",
+    _("Send a signal"),
+    _("Tells the saga a fact that one of its steps waits for, or will: what you send becomes the step's output."),
+    None,
+    send,
+    ngettext_lazy("Send the signal to %(count)d saga", "Send the signal to %(count)d sagas", "count"),
+    ngettext_lazy("%(count)d saga has got the signal", "%(count)d sagas have got the signal", "count"),
+    form=forms.SignalForm,
+    alone=True,
+)
+VERBS = {verb.name: verb for verb in (COMPENSATE, CANCEL, RETRY, RUN_NOW, SIGNAL, PAUSE, RESUME, RESTART)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +163,8 @@ class Prospect:
     revision: int = 0
     #: Why it is not possible; empty when it is.
     refusal: str = ""
+    #: It is the user who may not.
+    forbidden: bool = False
     #: What would be undone, if anything.
     plan: CompensationPlan | None = None
     #: When that is so; empty: in any case.
@@ -152,6 +175,12 @@ class Prospect:
     changes: list[str] = field(default_factory=list)
     #: What the step is to run with, as JSON.
     input: str = ""
+    #: What is started, in words.
+    starts: list[str] = field(default_factory=list)
+    #: The signals that it takes.
+    takes: list[Taker] = field(default_factory=list)
+    #: The child sagas of its steps, by the step's name.
+    children: Mapping[str, UUID] = field(default_factory=dict)
 
     @property
     def link(self) -> SafeString:
@@ -190,29 +219,58 @@ def foresee(saga: Saga, rows: Rows | None, look: Callable[[SagaRow, list[StepRow
     """What `look` sees; a saga that can not be read has nothing to look forward to."""
     if rows is not None:
         try:
-            return look(*rows)
+            return replace(look(*rows), children=children_of(*rows))
         except ODD:
             logger.exception("saga %s can not be read", saga.ulid, extra={"action": "unreadable", "saga_id": saga.ulid})
     return Prospect(saga, refusal=gettext("the engine can not read this saga; see manage.py saga_check"))
 
 
 def _prospect(verb: Verb, saga: Saga, row: SagaRow, steps: list[StepRow], now: datetime) -> Prospect:
-    decision = ask(row, steps, verb.trigger(), now)
+    if verb.trigger is None:
+        taken = list(takers(row, steps, now))
+        return Prospect(saga, row.revision, takes=taken, refusal="" if taken else gettext("no step takes a signal now"))
+    decision = ask(row, steps, verb.trigger(), now, parent=True)
     if isinstance(decision, str):
         return Prospect(saga, row.revision, refusal=decision)
+    if verb is RESTART:
+        return _successor(saga, row)
     if verb in (RETRY, RUN_NOW):
         return Prospect(saga, row.revision, again=_again(row, steps, decision))
     return Prospect(saga, row.revision, plan=rollback_plan(row, steps, decision))
 
 
-def ask(row: SagaRow, steps: list[StepRow], trigger: t.OperatorTrigger, now: datetime) -> Decision | str:
-    """What the engine would decide, or why it would not."""
+def _successor(saga: Saga, row: SagaRow) -> Prospect:
+    """What would be started in its place, with the context that it had."""
+    try:
+        new = successor(saga)
+    except PayloadError as exc:  # another context may do
+        return Prospect(saga, row.revision, starts=[told(exc.message)])
+    except SagaError as exc:
+        return Prospect(saga, row.revision, refusal=told(exc.message))
+    return Prospect(saga, row.revision, starts=list(_starts(new)))
+
+
+def _starts(new: NewSaga) -> Iterator[str]:
+    yield gettext("%(name)s, version %(version)s") % {"name": new.name, "version": new.version}
+    yield gettext("steps: %(names)s") % {"names": ", ".join(spec.name for spec in new.graph.steps)}
+    if new.owner:
+        yield gettext("owner: %(name)s") % {"name": new.owner}
+    if new.lock_key:
+        yield gettext("with the lock %(key)s") % {"key": new.lock_key}
+
+
+def ask(
+    row: SagaRow, steps: list[StepRow], trigger: t.OperatorTrigger, now: datetime, *, parent: bool = False
+) -> Decision | str:
+    """What the engine would decide, or why it would not. `parent`: of a child, its parent is asked too."""
     try:
         decision = decide(row, steps, trigger, now)
+        if parent and row.parent is not None:
+            check_parent(get_store(), row.id, trigger)
     except SagaError as exc:
-        return _CANNOT.sub("", exc.message)
+        return told(exc.message)
     if not decision.moved:
-        return decision.ignored or gettext("there is nothing to do")
+        return told(decision.ignored) or gettext("there is nothing to do")
     return decision
 
 

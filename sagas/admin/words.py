@@ -10,8 +10,6 @@ from django.utils.translation import gettext_lazy as _
 
 from ..core.states import Hold, SagaState, StepStatus, Wait
 from ..models import Saga, Step
-from ..models.saga import SAGA_STATES
-from ..models.step import STEP_STATUSES
 from .cells import badge
 
 if TYPE_CHECKING:
@@ -21,8 +19,28 @@ if TYPE_CHECKING:
 CALM = "calm"
 
 _G, _S = SagaState, StepStatus
-_STATE_WORDS: dict[str, StrOrPromise] = dict(SAGA_STATES)
-_STATUS_WORDS: dict[str, StrOrPromise] = dict(STEP_STATUSES)
+#: Written out, so that `makemessages` finds them.
+_STATE_WORDS: dict[str, StrOrPromise] = {
+    _G.STARTED: _("started"),
+    _G.COMPLETED: _("completed"),
+    _G.COMPENSATING: _("compensating"),
+    _G.COMPENSATED: _("compensated"),
+    _G.FAILED: _("failed"),
+}
+_STATUS_WORDS: dict[str, StrOrPromise] = {
+    _S.PENDING: _("pending"),
+    _S.RUNNING: _("running"),
+    _S.WAITING: _("waiting"),
+    _S.COMPLETED: _("completed"),
+    _S.FAILED: _("failed"),
+    _S.UNKNOWN: _("unknown"),
+    _S.SKIPPED: _("skipped"),
+    _S.CANCELLED: _("cancelled"),
+    _S.COMPENSATING: _("compensating"),
+    _S.COMPENSATED: _("compensated"),
+    _S.COMPENSATION_FAILED: _("compensation failed"),
+    _S.COMPENSATION_SKIPPED: _("compensation skipped"),
+}
 
 _STATE_TONES: dict[str, str] = {
     _G.STARTED: "going",
@@ -149,13 +167,18 @@ KIND_WORDS: dict[str, StrOrPromise] = {
     "resolve": _("resolved"),
     "rewind": _("roll back to this step requested"),
     "assign": _("assigned"),
+    "comment": _("comment"),
+    "started_by_hand": _("started from a form"),
+    "restart": _("a new saga was started in its place"),
+    "debt_reminded": _("told again: its compensation has failed"),
+    "revealed": _("hidden values were shown"),
     "migrate": _("moved to another graph"),
 }
 
 
 def state_badge(saga: Saga) -> SafeString:
     """The saga's state."""
-    return badge(_STATE_TONES.get(saga.state, CALM), saga.get_state_display())
+    return badge(_STATE_TONES.get(saga.state, CALM), state_words(saga.state))
 
 
 def status_badge(step: Step) -> SafeString:
@@ -165,7 +188,7 @@ def status_badge(step: Step) -> SafeString:
 
 def status_words(status: str) -> str:
     """A step's status, for reading."""
-    return str(_STATUS_WORDS.get(status, status)).replace("_", " ")
+    return str(_STATUS_WORDS.get(status, status))
 
 
 def state_words(state: str) -> str:
@@ -181,6 +204,11 @@ def wait_words(wait: str) -> str:
 def hold_words(hold: str) -> str:
     """A hold (or an attention) in two or three words."""
     return str(HOLD_WORDS.get(hold, hold))
+
+
+def hold_badge(hold: str) -> SafeString:
+    """A hold, as a coloured word: who waits for a decision is no trouble."""
+    return badge("going" if hold == Hold.APPROVAL else "bad", hold_words(hold))
 
 
 def hold_sentence(hold: str) -> str:

@@ -10,6 +10,7 @@ from drf_spectacular import authentication
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
+from ..engine.may import permission
 from . import serializers, wishes
 from .request_id import HEADER
 
@@ -77,7 +78,7 @@ class ApiSchema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         """Headers, and the id in its two spellings."""
-        start = [_KEY] if self._asked == _START else []
+        start = [_KEY] if self._starts else []
         return [_REQUEST_ID, *start, *([_ID] if "{id}" in self.path else [])]
 
     def get_request_serializer(self) -> Any:
@@ -93,13 +94,17 @@ class ApiSchema(AutoSchema):
             return {200: wishes.AnsweredSerializer} | self._errors(without=401)
         listed = self._asked == ("SagaListView", "GET")
         found: dict[int, Any] = {200: serializers.SagaSerializer(many=listed)}
-        if self._asked == _START:
+        if self._starts:
             found[201] = serializers.SagaSerializer
         return found | self._errors()
 
     def _errors(self, *, without: int = 0) -> dict[int, Any]:
         errors = sorted({*_ALWAYS, *self._operation.errors} - {without})
         return dict.fromkeys(errors, serializers.ErrorSerializer)
+
+    @property
+    def _starts(self) -> bool:
+        return self._asked == _START or getattr(self.view, "creates", False)
 
     @property
     def _asked(self) -> tuple[str, str]:
@@ -111,6 +116,7 @@ class ApiSchema(AutoSchema):
     def _operation(self) -> _Operation:
         view: Any = self.view
         if hasattr(view, "wish"):
-            text = f"{view.means} Needs `{view.needed}`."
-            return _Operation(f"sagas_{view.verb()}", text, (400, 404, 409, 415))
+            text = f"{view.means} Needs `{permission(view.verb())}`."
+            errors = (400, 404, 409, 415, *((422,) if view.creates else ()))
+            return _Operation(f"sagas_{view.verb()}", text, errors)
         return _OPERATIONS[self._asked]

@@ -12,6 +12,7 @@ from . import permissions, reading, wishes
 from .authentication import name_of
 from .base import ApiView
 from .serializers import OperateSerializer, RequestSerializer, SagaSerializer, checked, shown
+from .starting import created, idempotency_key
 from .throttling import OPERATE
 
 
@@ -23,10 +24,10 @@ class OperateView(ApiView):
     throttle_scope = OPERATE
     #: The last part of the address, and the verb's name.
     address = ""
-    #: The permission that it takes.
-    needed = ""
     #: What is sent.
     wish: type[RequestSerializer] = OperateSerializer
+    #: Whether it answers with a saga that it has started.
+    creates = False
     #: What it does, for those who read the description and not the code.
     means = ""
 
@@ -37,11 +38,15 @@ class OperateView(ApiView):
     def post(self, request: Request, **kwargs: Any) -> Response:
         """The body as it is after it; 409 when the saga moved or does not allow it."""
         saga = reading.find(request.user, kwargs["id"])
-        permissions.require(request.user, self.needed)
+        permissions.require(request.user, self.verb(), saga.name)
         wish = checked(self.wish(data=request.data))
         changed = self.operate(saga, actor=name_of(request.user), **wish)
         self.log("saga operated over REST", f"rest_{self.verb()}", changed)
-        return Response(shown(changed))
+        return self.answer(changed)
+
+    def answer(self, saga: Saga) -> Response:
+        """What is told of it."""
+        return Response(shown(saga))
 
     @classmethod
     def verb(cls) -> str:
@@ -52,7 +57,7 @@ class OperateView(ApiView):
 class CompensateView(OperateView):
     """Roll a saga back."""
 
-    address, needed = "compensate", permissions.COMPENSATE
+    address = "compensate"
     means = "Roll a saga back. 409 when it has moved, or when its state does not allow it."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -63,7 +68,7 @@ class CompensateView(OperateView):
 class RetryView(OperateView):
     """Run now, with a fresh budget, what is stuck in a saga."""
 
-    address, needed = "retry", permissions.RETRY
+    address = "retry"
     means = "Run now, with a fresh budget, what is stuck. 409 when the saga has moved, or when nothing is."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -74,7 +79,7 @@ class RetryView(OperateView):
 class CancelView(OperateView):
     """Roll a saga back because it is not wanted any more."""
 
-    address, needed = "cancel", permissions.CANCEL
+    address = "cancel"
     means = "Roll a saga back because it is not wanted any more. 409 when it has ended."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -85,7 +90,7 @@ class CancelView(OperateView):
 class PauseView(OperateView):
     """Begin nothing more in a saga."""
 
-    address, needed = "pause", permissions.PAUSE
+    address = "pause"
     means = "Begin nothing more until somebody resumes the saga. What runs is finished; a second pause changes nothing."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -96,7 +101,7 @@ class PauseView(OperateView):
 class ResumeView(OperateView):
     """Go on after a pause."""
 
-    address, needed = "resume", permissions.PAUSE
+    address = "resume"
     means = "Go on after a pause."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -107,7 +112,7 @@ class ResumeView(OperateView):
 class RunNowView(OperateView):
     """Wait no longer for a time."""
 
-    address, needed = "run-now", permissions.PAUSE
+    address = "run-now"
     means = "Wait no longer for the time of a next attempt or of a timer. 409 when no step waits for a time."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -118,7 +123,7 @@ class RunNowView(OperateView):
 class RetryWithView(OperateView):
     """Run a step with another input."""
 
-    address, needed, wish = "retry-with", permissions.STEER, wishes.RetryWithSerializer
+    address, wish = "retry-with", wishes.RetryWithSerializer
     means = (
         "Run a pending or failed step with another input, under a new idempotency key. 409 while it is in doubt "
         "whether it happened with the old one."
@@ -132,7 +137,7 @@ class RetryWithView(OperateView):
 class SkipView(OperateView):
     """Go on without a step."""
 
-    address, needed, wish = "skip", permissions.STEER, wishes.SkipSerializer
+    address, wish = "skip", wishes.SkipSerializer
     means = (
         "Go on without the step; what may have happened counts as done. While the saga is rolled back: leave the "
         "step as it is."
@@ -146,7 +151,7 @@ class SkipView(OperateView):
 class ApproveView(OperateView):
     """Let a step run, or be undone."""
 
-    address, needed, wish = "approve", permissions.APPROVE, wishes.ApproveSerializer
+    address, wish = "approve", wishes.ApproveSerializer
     means = (
         "Let the step run, or be undone. 403 when the step wants other approvers. The revision that you looked at is "
         "needed: 409 when the saga has moved since."
@@ -160,7 +165,7 @@ class ApproveView(OperateView):
 class DenyView(OperateView):
     """Do not let a step run."""
 
-    address, needed, wish = "deny", permissions.APPROVE, wishes.DenySerializer
+    address, wish = "deny", wishes.DenySerializer
     means = "Do not let the step run: it fails, and the saga rolls back. 403 when the step wants other approvers."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -171,7 +176,7 @@ class DenyView(OperateView):
 class ResolveView(OperateView):
     """Record what a person found out or did by hand."""
 
-    address, needed, wish = "resolve", permissions.RESOLVE, wishes.ResolveSerializer
+    address, wish = "resolve", wishes.ResolveSerializer
     means = (
         "Record what a person found out or did by hand about a debt, or a step whose outcome is unknown. The reason "
         "is kept as evidence."
@@ -185,7 +190,7 @@ class ResolveView(OperateView):
 class RollBackToView(OperateView):
     """Undo a step and what depends on it, and go forward again."""
 
-    address, needed, wish = "roll-back-to", permissions.STEER, wishes.RollBackToSerializer
+    address, wish = "roll-back-to", wishes.RollBackToSerializer
     means = "Undo the step and all that depends on it, then go forward again from there, under new idempotency keys."
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
@@ -194,31 +199,54 @@ class RollBackToView(OperateView):
 
 
 class AssignView(OperateView):
-    """Say who looks after a debt."""
+    """Say who looks after a step that asks for a person."""
 
-    address, needed, wish = "assign", permissions.RESOLVE, wishes.AssignSerializer
-    means = "Say who looks after a debt, and when it is tried next; without a time it is parked."
+    address, wish = "assign", wishes.AssignSerializer
+    means = (
+        "Say who looks after a step that asks for a person (a debt, an approval, another hold); of a debt also "
+        "when it is tried next: without a time it is parked."
+    )
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
         """See `Saga.assign`."""
         return saga.assign(**wish)
 
 
+class RestartView(OperateView):
+    """Start a new saga in the place of one that has ended."""
+
+    address, wish = "restart", wishes.RestartSerializer
+    creates = True
+    means = (
+        "Start a new saga in the place of one that has ended with nothing left to undo, by today's definition. The "
+        "body and `Location` are the new saga's: 201, or 200 when its idempotency key started it before."
+    )
+
+    def operate(self, saga: Saga, **wish: Any) -> Saga:
+        """See `Saga.restart`."""
+        key = idempotency_key(self.request)
+        return saga.restart(idempotency_key=key, request_id=self.request_id, **wish)
+
+    def answer(self, saga: Saga) -> Response:
+        """The new one."""
+        return created(self.request, saga)
+
+
 class SignalView(OperateView):
     """Tell a saga what it waits for."""
 
-    address, needed, wish = "signal", permissions.SIGNAL, wishes.SignalSerializer
+    address, wish = "signal", wishes.SignalSerializer
     means = (
         "Tell a saga the named fact that one of its steps waits for, or will. The same twice is harmless; 409 when no "
         "step takes it (any more), or when it came with another payload before."
     )
 
     def operate(self, saga: Saga, **wish: Any) -> Saga:
-        """See `Saga.signal`. Facts have no actor; who told this one is in the log."""
-        return saga.signal(wish["name"], wish.get("payload"))
+        """See `Saga.signal`."""
+        return saga.signal(wish.pop("name"), wish.pop("payload", None), **wish)
 
 
 VIEWS: tuple[type[OperateView], ...] = (
     CompensateView, RetryView, CancelView, PauseView, ResumeView, RunNowView, RetryWithView, SkipView, ApproveView,
-    DenyView, ResolveView, RollBackToView, AssignView, SignalView,
+    DenyView, ResolveView, RollBackToView, AssignView, RestartView, SignalView,
 )  # fmt: skip

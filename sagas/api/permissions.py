@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from ..conf import app_settings
 from ..definitions.definition import AUTHENTICATED
 from ..definitions.registry import registry
+from ..engine.may import may, permission
 from ..models import Saga
 from .authentication import name_of
 
@@ -23,18 +24,6 @@ if TYPE_CHECKING:
     from ..definitions.definition import SagaDefinition
 
 VIEW = "sagas.view_saga"
-COMPENSATE = "sagas.compensate_saga"
-RETRY = "sagas.retry_saga"
-CANCEL = "sagas.cancel_saga"
-#: Pause, resume, run now.
-PAUSE = "sagas.pause_saga"
-#: Retry with another input, skip, roll back to a step.
-STEER = "sagas.steer_saga"
-#: Approve and deny. A step's own `approvers` are asked for beside it.
-APPROVE = "sagas.approve_saga"
-#: Resolve and assign.
-RESOLVE = "sagas.resolve_saga"
-SIGNAL = "sagas.signal_saga"
 
 
 class IsKnown(permissions.IsAuthenticated):
@@ -75,7 +64,9 @@ def _permits(needed: object, user: Any) -> bool:
     return needed == AUTHENTICATED or bool(user.has_perm(needed))
 
 
-def require(user: Any, permission: str) -> None:
-    """Refuse a user without the permission."""
-    if not user.has_perm(permission):
-        raise exceptions.PermissionDenied(f"expected the permission {permission}, you do not have it")
+def require(user: Any, verb: str, name: str) -> None:
+    """Refuse a user who may not do this to sagas of that name."""
+    if not may(user, verb):
+        raise exceptions.PermissionDenied(f"expected the permission {permission(verb)}, you do not have it")
+    if not may(user, verb, name):
+        raise exceptions.PermissionDenied(f"expected somebody who may {verb} sagas {name!r}, you may not")

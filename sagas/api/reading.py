@@ -39,6 +39,7 @@ STEP_COLUMNS = (
     "compensation",
     "input",
     "output",
+    "undo_output",
     "status",
     "round",
     "attempt",

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from rest_framework import ISO_8601, serializers
 
 from ..definitions.ids import id_text
+from ..definitions.sensitive import shown as shown_payload
 from ..exceptions import MAX_MESSAGE
 from ..models import Saga, Step
 from ..models.saga import SAGA_STATES
@@ -47,6 +48,27 @@ class JSONObject(serializers.JSONField):
         return data
 
 
+class Hidden:
+    """A payload without what is sensitive: over REST nobody gets it, whatever their rights."""
+
+    def get_attribute(self, instance: Any) -> Any:
+        """Of a saga, or of a step whose saga is at hand."""
+        value = super().get_attribute(instance)  # type: ignore[misc]
+        return (
+            shown_payload(value, instance.saga.name, instance.action)
+            if isinstance(instance, Step)
+            else (shown_payload(value, instance.name))
+        )
+
+
+class HiddenJSON(Hidden, serializers.JSONField):
+    """Any JSON."""
+
+
+class HiddenObject(Hidden, JSONObject):
+    """A JSON object."""
+
+
 class StepSerializer(serializers.Serializer[Step]):
     """A step in a saga's body."""
 
@@ -54,8 +76,9 @@ class StepSerializer(serializers.Serializer[Step]):
     name = serializers.CharField(read_only=True)
     action = serializers.CharField(read_only=True)
     compensation = serializers.CharField(read_only=True, help_text="empty: nothing to undo")
-    input = serializers.JSONField(read_only=True, allow_null=True, help_text="null until the step is ready")
-    output = serializers.JSONField(read_only=True, allow_null=True)
+    input = HiddenJSON(read_only=True, allow_null=True, help_text="null until the step is ready")
+    output = HiddenJSON(read_only=True, allow_null=True)
+    undo_output = HiddenJSON(read_only=True, allow_null=True, help_text="what its compensation returned")
     status = serializers.ChoiceField(choices=STEP_STATUSES, read_only=True)
     round = serializers.IntegerField(read_only=True, help_text="+1 when the step is opened anew, with new keys")
     attempt = serializers.IntegerField(read_only=True)
@@ -68,7 +91,7 @@ class StepSerializer(serializers.Serializer[Step]):
     due_at = Time(allow_null=True, help_text="the end of its wait, or its next attempt")
     hold = serializers.SerializerMethodField(help_text="why a person must look at it; null when nobody must")
     approved_by = serializers.SerializerMethodField()
-    owner = serializers.SerializerMethodField(help_text="who looks after its debt; null when nobody does")
+    owner = serializers.SerializerMethodField(help_text="who looks after what a person is asked for")
     error = serializers.SerializerMethodField()
     executed_at = Time(allow_null=True)
     compensated_at = Time(allow_null=True)
@@ -112,7 +135,7 @@ class SagaSerializer(serializers.Serializer[Saga]):
     stale_since = Time(allow_null=True)
     paused_at = Time(allow_null=True)
     deadline_at = Time(allow_null=True)
-    context = JSONObject(read_only=True)  # type: ignore[assignment]  # a field's name, not its attribute
+    context = HiddenObject(read_only=True)  # type: ignore[assignment]  # a field's name, not its attribute
     parent = serializers.SerializerMethodField(  # type: ignore[assignment]  # likewise
         help_text="the saga whose step started it; null where none did"
     )

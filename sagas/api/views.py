@@ -6,9 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from rest_framework import status
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,9 +18,8 @@ from .filters import DjangoFilterBackend, SagaFilter
 from .pagination import SagaPagination
 from .permissions import startable, visible_to
 from .serializers import SagaSerializer, StartSerializer, checked, shown
+from .starting import created, idempotency_key
 from .throttling import READ, START
-
-IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 class SagaListView(ApiView):
@@ -57,12 +54,11 @@ class SagaListView(ApiView):
             definition,
             context=wish.get("context"),
             owner=name_of(request.user),
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=idempotency_key(request),
             request_id=self.request_id,
         )
         self.log("saga started over REST", "rest_start", saga)
-        code = status.HTTP_201_CREATED if saga.was_created else status.HTTP_200_OK
-        return Response(shown(saga), status=code, headers={"Location": _address(request, saga)})
+        return created(request, saga)
 
 
 class SagaView(ApiView):
@@ -85,16 +81,3 @@ class UnknownView(ApiView):
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Whatever the method."""
         raise NotFound
-
-
-def _idempotency_key(request: Request) -> str | None:
-    given: str | None = request.headers.get(IDEMPOTENCY_KEY)
-    if given is not None and not (given.isascii() and given.isprintable() and given.strip()):
-        raise ValidationError({IDEMPOTENCY_KEY: ["Expected printable ASCII."]})
-    return given
-
-
-def _address(request: Request, saga: Saga) -> str:
-    """In the namespace under which the host has included the API."""
-    namespace = request.resolver_match.namespace if request.resolver_match else "sagas-api"
-    return reverse(f"{namespace}:saga-detail", kwargs={"id": saga.ulid})

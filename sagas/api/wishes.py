@@ -78,7 +78,9 @@ class ResolveSerializer(StepSerializer):
 
     done = Flag(help_text="true: it has happened (a debt: it is undone now); false: it surely has not, and will not")
     output = serializers.JSONField(
-        required=False, allow_null=True, help_text="of a step that has happened: what it would have returned"
+        required=False,
+        allow_null=True,
+        help_text="of a step that has happened (a debt: of its undo): what it would have returned",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +98,21 @@ class AssignSerializer(StepSerializer):
     """`POST /sagas/{id}/assign/`."""
 
     owner = Text(required=False, allow_blank=True, max_length=MAX_ACTOR, help_text="who looks after it; absent: nobody")
-    next_try = Moment(required=False, allow_null=True, help_text="when it is tried next; absent or null: it is parked")
+    expected_owner = Text(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_ACTOR,
+        help_text="who looks after it until now (blank: nobody): refused when it is somebody else",
+    )
+    next_try = Moment(required=False, allow_null=True, help_text="when a debt is tried next; absent or null: parked")
+
+
+class RestartSerializer(OperateSerializer):
+    """`POST /sagas/{id}/restart/`."""
+
+    context = JSONObject(  # type: ignore[assignment]  # DRF's serializers have an attribute of this name
+        required=False, help_text="of the new saga; absent: that of the old one"
+    )
 
 
 class SignalSerializer(RequestSerializer):
@@ -104,6 +120,7 @@ class SignalSerializer(RequestSerializer):
 
     name = Text(max_length=MAX_NAME, help_text="the name in a step's `wait_for`")
     payload = serializers.JSONField(required=False, allow_null=True, help_text="becomes the step's output")
+    reason = Text(required=False, allow_blank=True, max_length=MAX_MESSAGE, help_text="kept in the saga's history")
 
 
 class AnswerErrorSerializer(RequestSerializer):
@@ -117,7 +134,9 @@ class AnswerSerializer(RequestSerializer):
     """`POST /sagas/answers/`: either `output` or `error`."""
 
     token = Text(max_length=2000, help_text="what the handler got as `ctx.token`")
-    output = serializers.JSONField(required=False, allow_null=True, help_text="it is done: the step's output")
+    output = serializers.JSONField(
+        required=False, allow_null=True, help_text="it is done: the output of the step (or of its undo)"
+    )
     error = AnswerErrorSerializer(required=False, help_text="it is not done, surely without an effect")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

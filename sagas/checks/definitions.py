@@ -9,7 +9,9 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Info, Warning, register  # noqa: A004 - that is its name
 
+from ..conf import app_settings
 from ..core.errors import DefinitionError
+from ..core.verbs import ALL
 from ..definitions.definition import SagaDefinition
 from ..definitions.hygiene import Smell, mistakes
 from ..definitions.registry import registry
@@ -49,6 +51,28 @@ def _of(definition: type[SagaDefinition]) -> Iterator[CheckMessage]:
         kind, number = _IDS[mistake.smell]
         text, hint = f"saga definition {definition.name!r}: {mistake.text}", mistake.smell.value
         yield kind(text, hint=f"{hint[0].upper()}{hint[1:]}.", id=number)
+
+
+@register("sagas")
+def check_handlers(**kwargs: Any) -> list[CheckMessage]:
+    """Which of two functions is meant, nobody can know."""
+    hint = "Neither is run, and no saga that names it can be started, until one of the two has another name."
+    return [Error(problem, hint=hint, id="sagas.E014") for problem in registry.clashes.values()]
+
+
+@register("sagas")
+def check_operators(**kwargs: Any) -> list[CheckMessage]:
+    """A limit on a definition that nobody knows limits nothing."""
+    limits = app_settings().OPERATORS
+    return [
+        Warning(
+            f"SAGAS['OPERATORS'] limits the sagas {name!r}, and there is no definition of that name",
+            hint="Correct the name; leave it if sagas of that name bring their own steps.",
+            id="sagas.W013",
+        )
+        for name in limits
+        if name != ALL and name not in registry.definitions
+    ]
 
 
 @register("sagas")

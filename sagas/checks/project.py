@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, register
 
-from ..conf import app_settings, read
+from ..conf import app_settings, find_admin_base, read
 from ..store import find_store
 from ..transports import TransportError, parse_url
 
@@ -37,6 +37,19 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     except ValueError as exc:
         found.append(Error(f"SAGAS['STORE']: {exc}", hint="Leave it out for the default.", id="sagas.E006"))
     return found
+
+
+@register("sagas")
+def check_admin_base(**kwargs: Any) -> list[CheckMessage]:
+    """What the admin's pages are built on."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    try:
+        find_admin_base(app_settings().ADMIN_BASE)
+    except ValueError as exc:
+        hint = "Name a subclass of django.contrib.admin.ModelAdmin, or leave it out for that."
+        return [Error(f"SAGAS['ADMIN_BASE']: {exc}", hint=hint, id="sagas.E007")]
+    return []
 
 
 @register("sagas")

@@ -21,6 +21,9 @@ MAX_CRASHES = 5
 #: The longest wait that a handler may ask for.
 MAX_WAIT = timedelta(days=366)
 
+#: The error code of a step that is undone, but not what its compensation returned could be kept.
+UNDO_OUTPUT = "undo_output"
+
 APPLIED = ""
 LATE = "its claim is not the current one"
 
@@ -28,12 +31,15 @@ LATE = "its claim is not the current one"
 def current(draft: Draft, trigger: t.AttemptTrigger) -> bool:
     """Whether the trigger comes from the attempt that holds the claim: the fence (I11).
 
-    What the thread of an attempt says that an answer was faster than does not count; but the thread is gone then.
+    What the thread of an attempt says that an answer was faster than (or that is of an earlier round) does not count;
+    but the thread is gone then, unless this is its timeout.
     """
     if not 0 <= trigger.position < len(draft.steps):
         return False
     step = draft.steps[trigger.position]
-    if step.answer and (step.stale_worker, step.stale_token) == (trigger.worker, trigger.token):
+    overtaken = step.answer or not step.attempt
+    alive = isinstance(trigger, (t.InDoubt, t.NoEffect)) and trigger.thread_alive
+    if overtaken and not alive and (step.stale_worker, step.stale_token) == (trigger.worker, trigger.token):
         ended = draft.step(trigger.position)
         ended.stale_worker = ended.stale_token = None
     return step.held_by(trigger.worker, trigger.token)
@@ -65,6 +71,8 @@ def completed(draft: Draft, trigger: t.Completed) -> str:
     step.crashes = 0
     if undo:
         step.compensated_at = draft.now
+        if trigger.code:
+            note_error(step, trigger.code, trigger.message)
     else:
         step.executed_at = draft.now
         note_error(step, "", "")

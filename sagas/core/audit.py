@@ -46,7 +46,10 @@ def audit(saga: SagaRow, steps: Sequence[StepRow], entries: Sequence[Entry]) -> 
     for entry, graph in zip(lawful, _graphs(saga, lawful), strict=True):
         row.graph = graph
         before, before_steps = row.copy(), [step.copy() for step in told]
-        apply_entry(row, told, entry)
+        try:
+            apply_entry(row, told, entry)
+        except (AttributeError, LookupError, TypeError, ValueError) as exc:  # written by nobody we know
+            return [*found, Violation("I2", f"entry {entry.seq} can not be read ({type(exc).__name__})")]
         found += _transition(before, before_steps, row, told, entry)
         found += _tokens(before_steps, told, tokens)
     return found + _compare(saga, steps, row, told) + _end(saga, steps)
@@ -120,7 +123,8 @@ def _doubt(saga: SagaRow, was: StepRow, step: StepRow, entry: Entry) -> list[Vio
     sure_no = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
     if entry.kind in (t.Resolve.kind, t.ChildEnded.kind):  # a person has found out, or the child has told
         return []
-    if step.status in sure_no and was.status not in sure_no and (was.doubt or step.doubt):
+    doubt = step.doubt or (was.doubt and was.round == step.round)  # a new round has new keys
+    if step.status in sure_no and was.status not in sure_no and doubt:
         name = saga.graph.steps[step.position].name
         return [Violation("I10", f"{name} was in doubt and is recorded as {step.status} (seq {entry.seq})")]
     return []

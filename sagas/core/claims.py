@@ -68,7 +68,8 @@ class TokenBook:
     tokens: dict[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: a frozen one takes three times as long to make, and each transition makes some.
+@dataclass(slots=True)
 class Claim:
     """One worker's durable right to run one attempt of a step."""
 

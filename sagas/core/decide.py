@@ -17,7 +17,7 @@ from .answers import ANSWERS, Ignored, Refused
 from .claims import Budget, Claim, Offer, TokenBook, claim, handler_name, is_undo, standing
 from .draft import Draft
 from .errors import SagaMovedError, TransitionNotAllowedError
-from .history import Entry, changes, step_changes
+from .history import Entry, changes, since, step_changes
 from .readiness import blocked, next_look, open_steps
 from .rows import SagaRow, StepRow
 from .settle import settle
@@ -109,6 +109,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], str]] = {
     t.Resolve: steer.resolve,
     t.Rewind: steer.rewind,
     t.Assign: steer.assign,
+    t.Restart: operate.restart,
     t.Migrate: migrate.migrate,
 }
 
@@ -133,6 +134,9 @@ def decide(
         if not ignored:
             waiting.open_gates(draft)
             settle(draft)
+            if draft.rounds:  # what is opened anew stands before its gates, before anybody may claim it
+                waiting.open_gates(draft)
+                settle(draft)
             _pause_after(draft, trigger)
             if desk is not None:
                 _claim(draft, desk)
@@ -200,6 +204,7 @@ def _claim(draft: Draft, desk: Desk) -> None:
 def _seal(draft: Draft, trigger: t.Trigger, ignored: str, desk: Desk | None) -> Decision:
     saga = draft.saga
     pairs = [(draft.original[position], draft.steps[position]) for position in sorted(draft.touched)]
+    _note_holds(pairs, draft.now)
     changed = step_changes(pairs, draft.now)
     _derive(draft, trigger, bool(changed))
     decision = Decision(saga, draft.steps, set(changed), ignored, rounds=draft.rounds)
@@ -220,11 +225,21 @@ def _seal(draft: Draft, trigger: t.Trigger, ignored: str, desk: Desk | None) -> 
         decision.errands = children.errands(draft, trigger)
     if desk is not None:
         decision.claims = standing(draft.steps, desk.offer, desk.book)
-    if (data or isinstance(trigger, t.Look)) and saga.paused_at is None:
+    if opened and (data or isinstance(trigger, t.Look)) and saga.paused_at is None:
         free = (draft.steps[position] for position in opened if position not in draft.later)
         decision.unclaimed = [s.position for s in free if s.hold is Hold.NONE and not blocked(s, draft.now)]
         decision.limited = list(draft.later)
     return decision
+
+
+def _note_holds(pairs: Sequence[tuple[StepRow, StepRow]], now: datetime) -> None:
+    """Since when steps ask for a person. Nobody looks after what is done; a debt that is tried again may come back."""
+    for was, step in pairs:
+        if step.hold is Hold.NONE and was.hold is Hold.NONE:
+            continue
+        step.held_since = since(was, step, now)
+        if step.hold is Hold.NONE and step.status is not StepStatus.COMPENSATING:
+            step.owner = ""
 
 
 def _derive(draft: Draft, trigger: t.Trigger, progressed: bool) -> None:
@@ -275,7 +290,7 @@ def _entry(draft: Draft, trigger: t.Trigger, data: dict[str, Any], *, late: bool
         position = next(iter(draft.touched))
     if position not in range(len(draft.steps)):
         position = None
-    operator = trigger if isinstance(trigger, t.OperatorTrigger) else None
+    asked = trigger if isinstance(trigger, (t.OperatorTrigger, t.Signal)) else None
     step = draft.steps[position] if position is not None else None
     return Entry(
         seq=draft.saga.revision,
@@ -285,8 +300,8 @@ def _entry(draft: Draft, trigger: t.Trigger, data: dict[str, Any], *, late: bool
         # An undo begins only when the actions are over: from then on its attempts are meant.
         attempt=0 if step is None else step.undo_attempt or step.attempt,
         round=0 if step is None else step.round,
-        actor=operator.actor if operator else "",
-        reason=operator.reason if operator else "",
+        actor=asked.actor if asked else "",
+        reason=asked.reason if asked else "",
         data=data,
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Any
 from uuid import UUID
 
 from .graph import Graph
 from .rows import SagaRow, StepRow, fresh_steps
-from .states import Hold, Lock, SagaState, StepStatus, Wait
+from .states import ASKING, Hold, Lock, SagaState, StepStatus, Wait
 from .triggers import OpenedOut
 
 #: In an entry's data, a time that equals the entry's own.
@@ -21,12 +22,15 @@ SAGA_FIELDS = (
     "state", "stale_since", "paused_at", "attention", "error_code", "error_message", "completed_at",
     "deadline_at", "overdue_at", "rewind_to", "lock_state",
 )  # fmt: skip
-STEP_FIELDS = tuple(f.name for f in fields(StepRow) if f.name != "position")
+#: What follows from the rest, and is not told.
+DERIVED = frozenset({"held_since"})
+STEP_FIELDS = tuple(f.name for f in fields(StepRow) if f.name != "position" and f.name not in DERIVED)
 _saga_values = attrgetter(*SAGA_FIELDS)
 _step_values = attrgetter(*STEP_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: a frozen one takes three times as long to make, and each transition makes some.
+@dataclass(slots=True)
 class Entry:
     """One line of what happened to a saga. `seq` is the saga's revision after it; a note has none."""
 
@@ -57,14 +61,12 @@ def _plain(value: Any, at: datetime) -> Any:
 
 
 def _differences(names: Sequence[str], old: Sequence[Any], new: Sequence[Any], at: datetime) -> dict[str, Any]:
-    # Identity first, as comparing tuples does: most fields are the very same object, and comparing ids and times costs.
-    if old == new:
-        return {}
-    return {
-        name: _plain(after, at)
-        for name, before, after in zip(names, old, new, strict=True)
-        if before is not after and before != after
-    }
+    # Identity first, and in C: most fields are the very same object, and comparing ids and times costs.
+    found = {}
+    for name, before, after in compress(zip(names, old, new, strict=True), map(is_not, old, new)):
+        if before != after:
+            found[name] = _plain(after, at)
+    return found
 
 
 def step_changes(steps: Iterable[tuple[StepRow, StepRow]], at: datetime) -> dict[int, dict[str, Any]]:
@@ -98,6 +100,14 @@ def _typed(name: str, value: Any, at: datetime) -> Any:
     return UUID(value) if name.endswith("_worker") else value
 
 
+def since(was: StepRow, step: StepRow, at: datetime) -> datetime | None:
+    """Since when the step asks for a person, after a transition at `at`; None: it does not. The same hold of the same
+    round is the same work item."""
+    if step.hold not in ASKING:
+        return None
+    return was.held_since if (was.hold, was.round) == (step.hold, step.round) else at
+
+
 def numbered(entries: Sequence[Entry]) -> list[Entry]:
     """The transitions among the entries. Raises ValueError when their seqs are not 1..n."""
     found = [entry for entry in entries if entry.seq is not None]
@@ -125,8 +135,11 @@ def apply_entry(row: SagaRow, steps: list[StepRow], entry: Entry) -> None:
         for place in row.graph.steps[entry.position or 0].joins:
             steps[place] = StepRow(place)
     for position, diff in changed.items():
+        step = steps[int(position)]
+        was = step.copy()
         for name, value in diff.items():
-            setattr(steps[int(position)], name, _typed(name, value, entry.at))
+            setattr(step, name, _typed(name, value, entry.at))
+        step.held_since = since(was, step, entry.at)
     for name, value in data.items():
         if name in SAGA_FIELDS:
             setattr(row, name, _typed(name, value, entry.at))

@@ -28,6 +28,11 @@ def flag_stale(draft: Draft, trigger: t.FlagStale) -> str:
     return APPLIED
 
 
+def restart(draft: Draft, trigger: t.Restart) -> str:
+    """Nothing changes but the history: it says who has started another in its place."""
+    return APPLIED
+
+
 def compensate(draft: Draft, trigger: t.Compensate) -> str:
     """Roll back."""
     if draft.saga.state is SagaState.COMPENSATING and draft.saga.rewind_to is None:

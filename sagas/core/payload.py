@@ -37,7 +37,7 @@ def to_text(value: Any, *, what: str, limit: int) -> str:
     _check_size(text, what, limit)
     if "\\u0000" in text and _NUL.search(text):
         raise PayloadError(f"{what}: expected text without the character U+0000, which PostgreSQL can not store")
-    if len(_NESTED.findall(text)) > MAX_DEPTH and depth(value) > MAX_DEPTH:
+    if len(text) > MAX_DEPTH and len(_NESTED.findall(text)) > MAX_DEPTH and depth(value) > MAX_DEPTH:
         raise PayloadError(f"{what}: expected at most {MAX_DEPTH} levels of nesting, got {depth(value)}")
     if _EXPONENT_OR_MINUS_ZERO.search(text):
         text = _encode(_as_stored(json.loads(text)))

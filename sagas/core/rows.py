@@ -118,8 +118,10 @@ class StepRow:
     answer: str = ""
     #: Who has approved, separated by line feeds; empty when nobody has, or when that has been acted on.
     approved_by: str = ""
-    #: Who looks after its debt.
+    #: Who looks after what a person is asked for.
     owner: str = ""
+    #: Since when a person is asked for (see `ASKING`); follows from the hold, so no history tells it.
+    held_since: datetime | None = None
 
     @property
     def claimed(self) -> bool:
@@ -160,6 +162,7 @@ class StepRow:
             self.answer,
             self.approved_by,
             self.owner,
+            self.held_since,
         )
 
 

@@ -63,6 +63,10 @@ def approvals(step: StepRow) -> int:
 
 def _reopen(draft: Draft, scope: frozenset[int]) -> None:
     """All that was to be undone is undone: each of these steps begins its next round, and the saga goes forward."""
+    for step in list(draft.steps):
+        # Beside the scope: given back meanwhile, when nothing went forward.
+        if step.status is StepStatus.CANCELLED and step.position not in scope:
+            draft.move(step.position, Cause.REWIND, StepStatus.PENDING)
     for position in sorted(scope):
         if draft.steps[position].status is not StepStatus.PENDING:
             draft.move(position, Cause.REWIND, StepStatus.PENDING)
@@ -74,16 +78,22 @@ def _reopen(draft: Draft, scope: frozenset[int]) -> None:
 
 
 def begin_round(draft: Draft, position: int) -> None:
-    """Open the step anew, with new keys."""
+    """Open the step anew, with new keys; an old thread of it is still waited for."""
     old = draft.steps[position]
     draft.touched.add(position)
-    draft.steps[position] = StepRow(position, old.status, round=old.round + 1)
+    fresh = StepRow(position, old.status, round=old.round + 1)
+    fresh.stale_worker, fresh.stale_token = old.stale_worker, old.stale_token
+    draft.steps[position] = fresh
 
 
 def _settle_forward(draft: Draft) -> None:
-    if all(step.status in PASSED for step in draft.steps):
+    for step in draft.steps:
+        if step.status not in PASSED:
+            break
+    else:
         draft.move_saga(Cause.SETTLED, SagaState.COMPLETED)
-    elif failing(draft.steps):
+        return
+    if failing(draft.steps):
         if _no_return(draft):
             return
         _keep_reason(draft)

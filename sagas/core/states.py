@@ -83,6 +83,10 @@ class Hold(StrEnum):
 UNDECIDED = frozenset({Hold.UNRECORDED, Hold.AT_MOST_ONCE, Hold.NO_RETURN, Hold.CHILD})
 
 
+#: Holds that ask for a person: each is a work item. A missing handler heals by itself.
+ASKING = frozenset(Hold) - {Hold.NONE, Hold.NO_HANDLER}
+
+
 class Wait(StrEnum):
     """What a waiting step waits for."""
 

@@ -11,7 +11,7 @@ from .operate import refuse_past_return
 from .readiness import open_steps
 from .rows import StepRow
 from .settle import approvals, begin_rollback, begin_round
-from .states import EXECUTED, UNDECIDED, Cause, Hold, SagaState, StepStatus, Wait
+from .states import ASKING, EXECUTED, UNDECIDED, Cause, Hold, SagaState, StepStatus, Wait
 from .waiting import pass_gate
 
 APPLIED = ""
@@ -137,6 +137,8 @@ def approve(draft: Draft, trigger: t.Approve) -> str:
         _refuse(draft, trigger, f"{actor} has approved already: the other approval must be somebody else's")
     fresh = draft.step(trigger.position)
     fresh.approved_by = f"{step.approved_by}\n{actor}".strip("\n")
+    if step.owner == actor:  # has had their say: what is left is somebody else's
+        fresh.owner = ""
     if step.status is StepStatus.WAITING:
         pass_gate(draft, trigger.position, Cause.APPROVE)
         fresh.approved_by = ""
@@ -182,18 +184,26 @@ def _resolve_debt(draft: Draft, trigger: t.Resolve) -> None:
     to = StepStatus.COMPENSATED if trigger.done else StepStatus.COMPENSATION_SKIPPED
     settled = draft.move(trigger.position, Cause.RESOLVE, to)
     draft.free(trigger.position)
-    settled.owner = ""
     if trigger.done:
         settled.doubt, settled.compensated_at = False, draft.now
 
 
 def assign(draft: Draft, trigger: t.Assign) -> str:
-    """Who looks after a debt, and when it is tried next (never by itself: it is parked)."""
+    """Who looks after what a person is asked for; of a debt also when it is tried next (never by itself: it is
+    parked). Of two who take it at once the second hears who has it."""
     step = _step(draft, trigger)
-    if step.status is not StepStatus.COMPENSATION_FAILED:
-        _refuse(draft, trigger, f"expected a debt, step {_name(draft, step)} is {step.status}")
-    owed = draft.step(trigger.position)
-    owed.owner, owed.due_at = trigger.owner, trigger.next_try
+    if step.hold not in ASKING:
+        _refuse(draft, trigger, f"expected a step that asks for a person, {_name(draft, step)} is {step.status}")
+    if trigger.instead_of is not None and step.owner not in (trigger.instead_of, trigger.owner):
+        has = f"{step.owner} looks after step" if step.owner else "nobody looks after step"
+        _refuse(draft, trigger, f"{has} {_name(draft, step)}")
+    debt = step.status is StepStatus.COMPENSATION_FAILED
+    if trigger.next_try is not None and not debt:
+        _refuse(draft, trigger, f"only a debt has a next try, step {_name(draft, step)} is {step.status}")
+    asked = draft.step(trigger.position)
+    asked.owner = trigger.owner
+    if debt and not trigger.keeps_time:
+        asked.due_at = trigger.next_try
     return APPLIED
 
 

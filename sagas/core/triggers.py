@@ -51,6 +51,9 @@ class Completed(AttemptTrigger):
     """The handler returned."""
 
     kind: ClassVar[str] = "completed"
+    #: Of a compensation: why what it returned is not kept. It is undone all the same.
+    code: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +191,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A named fact that a step waits for, or will."""
+    """A named fact that a step waits for, or will; of no revision, whoever tells it."""
 
     kind: ClassVar[str] = "signal"
     name: str
     digest: str
+    actor: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,11 +354,22 @@ class Rewind(StepTrigger):
 
 @dataclass(frozen=True, slots=True)
 class Assign(StepTrigger):
-    """Somebody looks after the step's debt; the next try may be given a time (None: parked)."""
+    """Somebody looks after what the step asks a person for; a debt's next try may be given a time (None: parked)."""
 
     kind: ClassVar[str] = "assign"
     owner: str = ""
     next_try: datetime | None = None
+    #: Who has looked after it until now, as far as who asks knows; somebody else: it is refused. None: whoever has.
+    instead_of: str | None = None
+    #: The time of the next try stays as it is.
+    keeps_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restart(OperatorTrigger):
+    """A new saga is started in the place of this one, which stays as it is."""
+
+    kind: ClassVar[str] = "restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +388,7 @@ TRIGGERS: tuple[type, ...] = (
     Look, Prepared, Completed, Rejected, InDoubt, NoEffect, HandedBack, NoCode, Unrecorded, ThreadEnded, Checked,
     PassedOver, OpenedOut, Waits, ChildStarted, Absent, Answer, Signal, ChildEnded, ParentUndoes, WorkerLost, NoHandler,
     FlagStale, Compensate, Retry, Cancel, Pause, Resume, RunNow, Edit, Skip, Approve, Deny, Resolve, Rewind, Assign,
-    Migrate,
+    Restart, Migrate,
 )  # fmt: skip
 
 Trigger = (

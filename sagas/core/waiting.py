@@ -149,11 +149,12 @@ def answer(draft: Draft, trigger: t.Answer) -> str:
     if not 0 <= trigger.position < len(draft.steps):
         return "there is no such step"
     step = draft.steps[trigger.position]
-    if step.answer == _said(trigger):
+    first = _is_first(step, trigger)
+    if step.answer == _said(trigger) and not first:
         return ALREADY
     if trigger.round != step.round:
         return "the step has been opened anew since"
-    if step.answer.startswith(_phase(trigger)) and step.waits is not Wait.ANSWER:
+    if step.answer.startswith(_phase(trigger)) and step.waits is not Wait.ANSWER and not first:
         return "it was answered differently before"
     undo = step.status is StepStatus.COMPENSATING
     if trigger.undo != undo or not _awaited(draft, trigger):
@@ -169,6 +170,14 @@ def _said(trigger: t.Answer) -> str:
 
 def _phase(trigger: t.Answer) -> str:
     return "undo:" if trigger.undo else "do:"
+
+
+def _is_first(step: StepRow, trigger: t.Answer) -> bool:
+    """Whether it is to the attempt that runs or waits now: what was said before was of one before it."""
+    undo = step.status is StepStatus.COMPENSATING
+    same = (trigger.round, trigger.undo) == (step.round, undo)
+    open_now = step.claimed or step.waits is Wait.ANSWER
+    return same and open_now and trigger.attempt == (step.undo_attempt if undo else step.attempt)
 
 
 def _awaited(draft: Draft, trigger: t.Answer) -> bool:

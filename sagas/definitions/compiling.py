@@ -78,7 +78,7 @@ def _spec(step: StepDefinition, needed: tuple[int, ...]) -> StepSpec:
     action = registry.handler(step.action, undo=False) if step.action else _NOTHING
     nested = step.more.get("saga", "")
     if nested:
-        registry.definition(nested)
+        _check_child(step, nested)
     if step.more.get("probe"):
         registry.handler(step.more["probe"], undo=False)
     undo = registry.handler(step.compensation, undo=True) if step.compensation else None
@@ -100,6 +100,14 @@ def _spec(step: StepDefinition, needed: tuple[int, ...]) -> StepSpec:
         computed=callable(step.input),
         **{**_heartbeats(action, undo), **step.more},
     )
+
+
+def _check_child(step: StepDefinition, nested: str) -> None:
+    try:
+        registry.definition(nested)
+    except DefinitionError as exc:
+        place = f" ({step.written})" if step.written else ""
+        raise DefinitionError(f"step {step.name!r}{place}: unknown child saga: {exc}") from None
 
 
 def _nothing(context: object) -> None:

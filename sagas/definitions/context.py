@@ -25,10 +25,11 @@ class ReadOnlyDict(dict[str, Any]):
 
 
 class Outputs(Mapping[str, Any]):
-    """Outputs of the steps that are done, by step name; parsed when first looked at."""
+    """Outputs of the steps that are done (or undone), by step name; parsed when first looked at."""
 
-    def __init__(self, texts: Mapping[str, str | None]) -> None:
+    def __init__(self, texts: Mapping[str, str | None], done: str = "done") -> None:
         self._texts = texts
+        self._done = done
         self._values: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
@@ -36,8 +37,8 @@ class Outputs(Mapping[str, Any]):
             try:
                 text = self._texts[name]
             except KeyError:
-                done = ", ".join(sorted(self._texts)) or "none"
-                raise KeyError(f"no output of a step {name!r} here (done before this step: {done})") from None
+                known = ", ".join(sorted(self._texts)) or "none"
+                raise KeyError(f"no output of a step {name!r} here ({self._done} before this step: {known})") from None
             self._values[name] = None if text is None else json.loads(text)
         return self._values[name]
 
@@ -87,6 +88,7 @@ class StepContext:
         "saga_name",
         "step",
         "undo",
+        "undo_outputs",
     )
 
     def __init__(  # noqa: PLR0913
@@ -101,6 +103,7 @@ class StepContext:
         input_text: str | None = None,
         context_text: str = "{}",
         outputs: Mapping[str, str | None] | None = None,
+        undo_outputs: Mapping[str, str | None] | None = None,
         output_text: str | None = None,
         outcome: str | None = None,
         deadline: datetime | None = None,
@@ -129,6 +132,8 @@ class StepContext:
         self.outcome = outcome
         #: Outputs of the steps that were done before this one.
         self.outputs: Mapping[str, Any] = Outputs(outputs or {})
+        #: In a compensation: what those that are done already returned, in this round. None: nothing, or not needed.
+        self.undo_outputs: Mapping[str, Any] = Outputs(undo_outputs or {}, "undone")
         self._input_text = input_text
         self._input: Any = None
         self._context_text = context_text

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from ..core.errors import DefinitionError
 from ..core.graph import ON_DEADLINE, ROLLBACK, Graph, Policy
+from ..core.redaction import Rules, read_rules
 from .compiling import compile_graph, flat, shape
 from .handlers import check_name, seconds
 from .locks import REFUSE, WAIT, LockKey, check_lock
@@ -55,10 +56,13 @@ class SagaDefinition:
     #: What the context must look like: a pydantic model, a dataclass or a dict with a JSON Schema; None = anything.
     #: Checked at the start, where the model's defaults are filled in, and when a step changes the context.
     context_model: ClassVar[Any] = None
+    #: Keys of its payloads that are hidden beside `SAGAS["SENSITIVE"]`: names, or paths as "card.number".
+    sensitive: ClassVar[Sequence[str]] = ()
 
     _items: ClassVar[tuple[StepItem, ...]] = ()
     _policy: ClassVar[Policy] = Policy()
     _typed: ClassVar[ContextModel | None] = None
+    _hidden: ClassVar[Rules] = Rules()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -70,6 +74,7 @@ class SagaDefinition:
             cls._items = () if callable(cls.steps) else read_items(cls.steps)
             shape(cls._items, cls._policy)
             cls._typed = read_model(cls.context_model)
+            cls._hidden = read_rules("sensitive", cls.sensitive)
         except DefinitionError as exc:
             raise DefinitionError(f"saga definition {cls.name!r}: {exc}") from None
         registry.add_definition(cls)
@@ -117,6 +122,11 @@ class SagaDefinition:
     def typed_context(cls) -> ContextModel | None:
         """`context_model`, ready to be asked."""
         return cls._typed
+
+    @classmethod
+    def hidden(cls) -> Rules:
+        """`sensitive`, ready to be asked."""
+        return cls._hidden
 
     @classmethod
     def step_definitions(cls, context: Mapping[str, Any] | None = None) -> list[StepDefinition]:

@@ -13,7 +13,7 @@ from ..core.graph import MAX_NAME
 from ..core.limits import Limit, read_limit
 from ..core.retry import RetryPolicy
 from .context import StepContext
-from .registry import registry
+from .registry import HandlerClashError, registry
 
 HandlerFunction = Callable[[StepContext], Any] | Callable[[StepContext], Awaitable[Any]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -128,7 +128,10 @@ def _register(  # noqa: PLR0913
         if atomic and is_async:
             raise DefinitionError(f"{what}: an atomic handler can not be async def: it shares the engine's transaction")
         more: dict[str, Any] = {"limit": limit, "heartbeat_timeout": heartbeat_timeout}
-        registry.add_handler(Handler(name, function, undo, retry, longest, atomic, queue, is_async, **more))
+        try:
+            registry.add_handler(Handler(name, function, undo, retry, longest, atomic, queue, is_async, **more))
+        except HandlerClashError as exc:  # the rest of the module is none the worse
+            registry.clash(name, str(exc))
         return function
 
     return decorate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -14,6 +15,14 @@ _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 def new_id() -> UUID:
     """A fresh id; ids made later sort later."""
     return ULID().to_uuid()
+
+
+def first_id(at: datetime) -> UUID:
+    """Below the id of everything that was started then or later. Raises `ValueError` before 1970 and after 9999."""
+    milliseconds = int(at.timestamp() * 1000)
+    if milliseconds < 0:
+        raise ValueError(f"expected a time after 1970, got {at}")
+    return UUID(int=milliseconds << 80)
 
 
 @lru_cache(maxsize=4096)

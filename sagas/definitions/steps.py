@@ -16,7 +16,7 @@ from .options import Check, check_child, read_more
 #: A dict, or a function of (context, outputs) that returns one.
 StepInput = Mapping[str, Any] | Callable[[Any, Any], Any] | None
 
-_DICT_KEYS = ("name", "action", "compensation", "no_compensation", "input", "after")
+_DICT_KEYS = ("name", "action", "saga", "compensation", "no_compensation", "input", "after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class StepDefinition:
     when: Check | None = None
     until: Check | None = None
     for_each: Check | None = None
+    #: File and line, where it is not Python.
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +199,9 @@ def _read_item(item: object) -> StepItem:
     if not isinstance(item, Mapping):
         raise DefinitionError(f"steps: expected step(…), parallel(…) or a dict, got {item!r}")
     unknown = set(item) - set(_DICT_KEYS)
-    if unknown or not {"name", "action"} <= set(item):
+    if unknown or "name" not in item or not {"action", "saga"} & set(item):
         raise DefinitionError(
-            f"steps: expected a dict with name and action (and of {', '.join(_DICT_KEYS[2:])}), "
+            f"steps: expected a dict with name and action or saga (and of {', '.join(_DICT_KEYS[3:])}), "
             f"got the keys {', '.join(sorted(map(str, item)))}"
         )
     return step(**{key: value for key, value in item.items() if value is not None})

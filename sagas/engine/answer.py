@@ -16,18 +16,19 @@ from ..definitions.tokens import AnswerToken, read_token
 from ..exceptions import MAX_CODE, AnswerRefusedError, BadTokenError
 from ..models import Saga
 from ..store.base import Payload, Submission, Verdict
-from .operate import apply_trigger, clean, clean_reason, load, submit
+from .operate import apply_trigger, clean, clean_actor, clean_reason, load, submit
 
 
 def complete_step(token: str, output: Any = None) -> Saga:
-    """The work behind a `Pending` is done. `output` becomes the step's output (of a compensation it is not kept).
+    """The work behind a `Pending` is done. `output` becomes the step's output (or its compensation's).
 
     The same answer twice is harmless. Raises `BadTokenError`, `PayloadError`, `SagaNotFoundError`, and
     `AnswerRefusedError` for an answer that comes too late, or that contradicts an earlier one.
     """
     known = _read(token)
     text = to_text({} if output is None else output, what="output", limit=app_settings().MAX_OUTPUT)
-    return _answer(known, Payload(output=text), ok=True, said=text)
+    nothing = known.undo and output is None
+    return _answer(known, None if nothing else Payload(output=text), ok=True, said=text)
 
 
 def fail_step(token: str, message: str = "", *, code: str = "rejected") -> Saga:
@@ -64,12 +65,13 @@ def _answer(
     return found
 
 
-def signal(saga: Saga | UUID, name: str, payload: Any = None) -> Saga:
+def signal(saga: Saga | UUID, name: str, payload: Any = None, *, reason: str = "", actor: str = "") -> Saga:
     """See `Saga.signal`."""
     text = to_text(
         {} if payload is None else payload, what=f"payload of signal {name!r:.80}", limit=app_settings().MAX_OUTPUT
     )
-    return apply_trigger(saga, Signal(name, _digest("signal", text)), Payload(output=text))
+    trigger = Signal(name, _digest("signal", text), clean_actor(actor), clean_reason(reason))
+    return apply_trigger(saga, trigger, Payload(output=text))
 
 
 def _digest(*parts: Any) -> str:

@@ -97,6 +97,7 @@ def _context(attempt: Attempt, store: Store) -> StepContext:
         input_text=texts.inputs.get(claim.position),
         context_text=texts.context,
         outputs=attempt.output_texts(claim.position),
+        undo_outputs=attempt.undo_texts() if claim.undo else None,
         output_text=own if claim.undo and claim.executed else None,
         outcome=("completed" if claim.executed else "unknown") if claim.undo else None,
         deadline=store.clock() + timedelta(seconds=attempt.timeout),

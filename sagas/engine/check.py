@@ -15,6 +15,7 @@ from ..core.rows import SagaRow, StepRow
 from ..models import HistoryEntry, Saga
 from ..store import get_store
 from ..store.reading import stored_graph
+from .check_family import check_families
 
 PAGE = 200
 #: A saga may be looked at this late before it counts as forgotten.
@@ -66,6 +67,8 @@ def _check_page(page: Sequence[UUID]) -> Iterator[Finding]:
     for saga_id, (saga, steps) in loaded.items():
         for violation in [*audit(saga, steps, entries[saga_id]), *_forgotten(saga, now - _LATE)]:
             yield Finding(saga_id, violation)
+    for saga_id, violation in check_families(loaded, entries):
+        yield Finding(saga_id, violation)
 
 
 def _read(page: Sequence[UUID]) -> tuple[dict[UUID, tuple[SagaRow, list[StepRow]]], dict[UUID, list[Entry]]]:

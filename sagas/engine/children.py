@@ -18,7 +18,7 @@ from ..core.children import MAX_DEPTH, child_id
 from ..core.errors import PayloadError, TransitionNotAllowedError
 from ..core.readiness import past_return, undoing
 from ..core.rows import SagaRow, StepRow
-from ..core.states import ALIVE, Hold, SagaState, StepStatus, Wait, is_terminal
+from ..core.states import ALIVE, Hold, Lock, SagaState, StepStatus, Wait, is_terminal
 from ..crash import crash_point
 from ..definitions.ids import id_text
 from ..exceptions import Rejected
@@ -68,13 +68,38 @@ def _child(attempt: Attempt, store: Store) -> NewSaga:
             priority=above.priority,
             idempotency_key=f"{id_text(attempt.saga_id)}:{spec.name}:{number}:child",
             request_id=attempt.request_id,
+            now=store.now,
         )
     except PayloadError as exc:
         raise Rejected(f"child saga {spec.saga!r}: {exc}", code=exc.code) from exc
     new.id = child_id(attempt.saga_id, spec.name, number)
     new.parent, new.parent_step, new.parent_round = attempt.saga_id, spec.name, number
     new.depth = attempt.depth + 1
+    if new.lock_key:
+        _check_lock(store, new, spec.name)
     return new
+
+
+def _check_lock(store: Store, new: NewSaga, step: str) -> None:
+    """A lock that a saga above it has, or waits for, would never come to it: that one ends after its children.
+
+    Read without a lock: a key never changes, and what is above a living step lives, or waits for it no more.
+    """
+    above = new.parent
+    while above is not None:
+        found = store.load([above]).get(above)
+        if found is None:
+            return
+        saga = found[0]
+        if saga.lock_key == new.lock_key and saga.lock_state is not Lock.NONE:
+            what = "its parent" if above == new.parent else "a saga above it"
+            raise Rejected(
+                f"step {step!r} would start a child saga {new.name!r} with the lock {new.lock_key!r}, which {what}, "
+                f"saga {id_text(above)}, has until it ends: the child would wait for a saga that waits for it; give "
+                f"one of the two another lock, or none",
+                code="lock_held",
+            )
+        above = saga.parent
 
 
 # -- news -----------------------------------------------------------------------------------------------------------
@@ -102,6 +127,8 @@ def errands(result: Result) -> list[Errand]:
 def news(store: Store, wanted: Iterable[Errand]) -> Iterator[Submission]:
     """What is to be told, as it stands now: to a parent that its child has ended, to a child that it is undone."""
     asked = sorted(set(wanted), key=lambda errand: (errand.parent, errand.step))
+    for _ in asked:
+        crash_point("errand")
     parents = store.load({errand.parent for errand in asked})
     pairs = [(parents[errand.parent], errand.step) for errand in asked if errand.parent in parents]
     steps = [(parent, step) for parent, name in pairs if (step := _waiting(parent, name)) is not None]
@@ -135,7 +162,8 @@ def _tell(store: Store, saga: SagaRow, step: StepRow, key: UUID, child: Rows | N
         message = f"the child saga {id_text(key)} is behind its point of no return {row.graph.steps[behind].name!r}"
         yield Submission(saga.id, tell(row.state, "no_return", message, refused=True))
     elif row.state is SagaState.COMPENSATED or (is_terminal(row.state) and not undo):
-        output = store.texts([key])[key].context if row.state is SagaState.COMPLETED else None
+        # What it did, or by then what was undone; of one that failed by itself there is nothing to say.
+        output = store.texts([key])[key].context if undo or row.state is SagaState.COMPLETED else None
         yield Submission(saga.id, tell(row.state, row.error_code, row.error_message), Payload(output=output))
     elif row.state is not SagaState.COMPENSATING and (undo or _unwanted(saga, step)):
         yield Submission(key, t.ParentUndoes(saga.error_code or "parent", saga.error_message))
@@ -153,7 +181,6 @@ def carry(store: Store, result: Result) -> None:
     todo = errands(result)
     if not todo:
         return
-    crash_point("errand")
     try:
         while todo:
             told = [store.apply([submission], wait=True)[0] for submission in news(store, todo)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -34,11 +34,11 @@ class Attempt:
     depth: int = 0
     #: Is told of each heartbeat, with the progress if the handler says it.
     beat: Callable[[float | None], None] = _unheard
+    #: The step as frozen with the saga.
+    spec: StepSpec = field(init=False)
 
-    @property
-    def spec(self) -> StepSpec:
-        """The step as frozen with the saga."""
-        return self.graph.steps[self.claim.position]
+    def __post_init__(self) -> None:
+        self.spec = self.graph.steps[self.claim.position]
 
     @property
     def handler_name(self) -> str:
@@ -80,9 +80,20 @@ class Attempt:
 
     def output_texts(self, position: int, extra: Mapping[int, str] | None = None) -> dict[str, str | None]:
         """The same as JSON text."""
-        texts = {**self.texts.outputs, **(extra or {})}
+        texts = {**self.texts.outputs, **extra} if extra else self.texts.outputs
         names = self.graph.steps
         return {names[p].name: texts.get(p) for p in sorted(self.graph.ancestors[position])}
+
+    def undo_texts(self) -> dict[str, str | None]:
+        """What compensations of this round returned, as JSON text, in the order of undoing: those of the steps behind
+        this one are done before it, those beside it may be."""
+        here, names, known = self.claim.position, self.graph.steps, self.texts.undo_outputs
+        found = {}
+        for position in self.graph.reverse:
+            text = _joined(known, names[position].joins) if names[position].join else known.get(position)
+            if text is not None or here in self.graph.ancestors[position]:
+                found[names[position].name] = text
+        return found
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -93,6 +104,13 @@ class Attempt:
             "step": self.spec.name,
             "attempt": self.claim.attempt,
         }
+
+
+def _joined(texts: Mapping[int, str | None], places: Sequence[int]) -> str | None:
+    """Those of a list's elements as one list, in their order."""
+    if all(texts.get(place) is None for place in places):
+        return None
+    return f"[{','.join(texts.get(place) or 'null' for place in places)}]"
 
 
 def read_only(text: str) -> ReadOnlyDict:

@@ -1,17 +1,20 @@
 """Committing a group: what the database refuses is halved until the culprit stands alone; nothing is lost, nothing
 loops.
 
-A result that fails three times alone is recorded without its payload (`Unrecorded`): the step is unknown and held. An
-operator's trigger that can not be applied is an error to its sender.
+A result that fails three times alone is recorded without its payload (`Unrecorded`): the step is unknown and held. That
+of a compensation is first tried without what it returned: it is undone all the same. An operator's trigger that can not
+be applied is an error to its sender.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
+from ..core.attempts import UNDO_OUTPUT
 from ..core.claims import Offer
-from ..core.triggers import AttemptTrigger, Unrecorded
+from ..core.triggers import AttemptTrigger, Completed, Unrecorded
 from ..exceptions import MAX_MESSAGE, StoreConflictError, StoreDataError
 from ..store.base import Result, Store, Submission, Verdict
 
@@ -57,7 +60,14 @@ def _alone(store: Store, submission: Submission, offer: Offer | None, error: Sto
             return _apply(store, [submission], offer)[0]
         except StoreDataError as exc:
             error = exc
-    trigger = submission.trigger
+    trigger, payload = submission.trigger, submission.payload
+    if isinstance(trigger, Completed) and trigger.undo and payload is not None and payload.output is not None:
+        logger.error(
+            "the database refused what a compensation returned; it is undone all the same",
+            extra={"action": "unrecorded", "saga_id": str(submission.saga_id), "error": str(error)[:MAX_MESSAGE]},
+        )
+        noted = replace(trigger, code=UNDO_OUTPUT, message="it was undone; the database refused what was returned")
+        return _alone(store, replace(submission, trigger=noted, payload=replace(payload, output=None)), offer, error)
     if not isinstance(trigger, AttemptTrigger) or isinstance(trigger, Unrecorded):
         return Result(submission, Verdict.REFUSED, str(error), error)
     logger.error(

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+_thread = threading.local()
+
+
+def for_handlers_alone() -> None:
+    """This thread runs handlers and nothing else: each leaves it without a transaction, so none need be looked for."""
+    _thread.handlers_alone = True
+
 
 def open_now() -> frozenset[str]:
     """Connections of this thread that are in a transaction before the handler is called: only a test's are."""
+    if getattr(_thread, "handlers_alone", False):
+        return frozenset()
     return frozenset(connection.alias for connection in connections.all(initialized_only=True) if _open(connection))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..conf import app_settings
 from ..core import triggers as t
+from ..core.attempts import UNDO_OUTPUT
 from ..core.errors import PayloadError
 from ..core.payload import object_text, to_text
 from ..definitions.context import Pending, ReadOnlyDict, StepContext
@@ -28,7 +29,21 @@ def returned(attempt: Attempt, context: StepContext, value: Any) -> Submission:
     """The handler returned. Raises `PayloadError` for what can not be stored."""
     if isinstance(value, Pending):
         return attempt.submission(t.Waits, _additions(attempt, context), timeout=_after(value.timeout))
+    if attempt.claim.undo:
+        return _undone(attempt, context, value)
     return attempt.submission(t.Completed, payload_of(attempt, context, value))
+
+
+def _undone(attempt: Attempt, context: StepContext, value: Any) -> Submission:
+    """It is undone, whatever was returned: what can not be kept is noted, and is no reason to undo it once more."""
+    payload, lost = _additions(attempt, context), {}
+    try:
+        payload.output = None if value is None else _text(attempt, "undo output", value)
+    except Exception as exc:
+        words = f"it was undone; what was returned is not kept: {message_of(exc)}"[:MAX_MESSAGE]
+        lost = {"code": UNDO_OUTPUT, "message": words}
+        logger.error("what a compensation returned is not kept: %s", message_of(exc), extra=attempt.extra)
+    return attempt.submission(t.Completed, payload, **lost)
 
 
 def failure(
@@ -75,14 +90,15 @@ def _clean(text: str) -> str:
 
 def payload_of(attempt: Attempt, context: StepContext, value: Any) -> Payload:
     """Output, context additions, and the inputs of the steps that this result makes ready. Raises `PayloadError`."""
-    output = None
-    if not attempt.claim.undo:
-        output = to_text(value, what=f"output of step {attempt.spec.name!r}", limit=app_settings().MAX_OUTPUT)
+    output = _text(attempt, "output", value)
     payload = _additions(attempt, context)
     payload.output = output
-    if not attempt.claim.undo and payload.output is not None:
-        payload.inputs = _inputs_ahead(attempt, payload)
+    payload.inputs = _inputs_ahead(attempt, payload)
     return payload
+
+
+def _text(attempt: Attempt, what: str, value: Any) -> str:
+    return to_text(value, what=f"{what} of step {attempt.spec.name!r}", limit=app_settings().MAX_OUTPUT)
 
 
 def _additions(attempt: Attempt, context: StepContext) -> Payload:
@@ -109,14 +125,16 @@ def _inputs_ahead(attempt: Attempt, payload: Payload) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     here = attempt.claim.position
+    wanted = [position for position in attempt.graph.dependents[here] if _is_wanted(attempt, position)]
+    if not wanted:
+        return found
     outputs = {**attempt.texts.outputs, here: payload.output}
     context = attempt.context
     if payload.context is not None:
         context = ReadOnlyDict({**context, **json.loads(payload.context)})
-    for position in attempt.graph.dependents[here]:
+    for position in wanted:
         spec = attempt.graph.steps[position]
-        ready = all(outputs.get(needed) is not None for needed in spec.depends_on)
-        if not spec.computed or spec.checks or not ready or attempt.texts.inputs.get(position) is not None:
+        if any(outputs.get(needed) is None for needed in spec.depends_on):
             continue
         try:
             function = code_of(attempt.saga_name, spec.name, context, "input")
@@ -126,3 +144,9 @@ def _inputs_ahead(attempt: Attempt, payload: Payload) -> dict[int, str]:
         except Exception:
             logger.debug("the input of the next step could not be worked out ahead", extra=attempt.extra)
     return found
+
+
+def _is_wanted(attempt: Attempt, position: int) -> bool:
+    """Whether its input is worked out by a function, and has not been yet."""
+    spec = attempt.graph.steps[position]
+    return spec.computed and not spec.checks and attempt.texts.inputs.get(position) is None

@@ -16,7 +16,9 @@ from ..exceptions import NotAllowedToApproveError
 from ..models import Saga
 from ..store import get_store
 from ..store.base import Payload
+from .may import is_one_of
 from .operate import MAX_ACTOR, apply_trigger, clean, clean_actor, clean_reason, load
+from .reveal import complete_input
 
 
 def edit(
@@ -30,6 +32,7 @@ def edit(
 ) -> Saga:
     """See `Saga.retry_with`."""
     position, spec = find(saga, step)
+    input = complete_input(saga, spec.name, input)  # noqa: A001
     text = object_text(input, what=f"input of step {spec.name!r}", limit=app_settings().MAX_CONTEXT)
     trigger = t.Edit(clean_actor(actor), clean_reason(reason), expected_revision, position)
     return apply_trigger(saga, trigger, Payload(inputs={position: text}))
@@ -111,6 +114,7 @@ def assign(  # noqa: PLR0913
     *,
     owner: str = "",
     next_try: datetime | None = None,
+    expected_owner: str | None = None,
     reason: str = "",
     actor: str = "",
     expected_revision: int | None = None,
@@ -118,8 +122,28 @@ def assign(  # noqa: PLR0913
     """See `Saga.assign`."""
     position, _ = find(saga, step)
     whom, at = clean(owner, what="owner", limit=MAX_ACTOR), None if next_try is None else _in_utc(next_try)
-    trigger = t.Assign(clean_actor(actor), clean_reason(reason), expected_revision, position, whom, at)
+    known = None if expected_owner is None else clean(expected_owner, what="expected_owner", limit=MAX_ACTOR)
+    trigger = t.Assign(clean_actor(actor), clean_reason(reason), expected_revision, position, whom, at, known)
     return apply_trigger(saga, trigger)
+
+
+def take(saga: Saga | UUID, step: str, *, actor: str, reason: str = "") -> Saga:
+    """See `Saga.take`."""
+    return _hand_over(saga, step, actor, reason, owner=actor, instead_of="")
+
+
+def give_back(saga: Saga | UUID, step: str, *, actor: str, reason: str = "") -> Saga:
+    """See `Saga.give_back`."""
+    return _hand_over(saga, step, actor, reason, owner="", instead_of=actor)
+
+
+def _hand_over(saga: Saga | UUID, step: str, actor: str, reason: str, **change: Any) -> Saga:
+    """No revision is asked for: who looks after a step does not depend on what the others do meanwhile."""
+    who = clean_actor(actor)
+    if not who:
+        raise PayloadError("actor: expected who takes it, or gives it back, got nothing")
+    position, _ = find(saga, step)
+    return apply_trigger(saga, t.Assign(who, clean_reason(reason), None, position, keeps_time=True, **change))
 
 
 def _in_utc(at: object) -> datetime:
@@ -168,7 +192,4 @@ def _approver(spec: StepSpec, user: Any, actor: str) -> str:
 def may_approve(spec: StepSpec, user: Any) -> bool:
     """Whether the user is one of the step's `approvers`: has that permission, or is in that group."""
     wanted = spec.approvers
-    # Not every project's users have groups.
-    groups = getattr(user, "groups", None)
-    in_group = user.is_active and groups is not None and groups.filter(name=wanted).exists()
-    return not wanted or bool(in_group or user.has_perm(wanted))
+    return not wanted or is_one_of(user, (wanted,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.dispatch import Signal
 
@@ -39,7 +40,12 @@ def _tell(result: Result, changes: dict[str, Any]) -> None:
 
 
 def _send(signal: Signal, result: Result, **details: Any) -> None:
-    found = signal.send_robust(Saga, saga_id=result.submission.saga_id, name=result.name, **details)
+    send(signal, result.submission.saga_id, result.name, **details)
+
+
+def send(signal: Signal, saga_id: UUID, name: str, **details: Any) -> None:
+    """Send one signal about a saga. Never raises."""
+    found = signal.send_robust(Saga, saga_id=saga_id, name=name, **details)
     for receiver, answer in found:
         if isinstance(answer, Exception):
             logger.error(

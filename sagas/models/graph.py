@@ -24,3 +24,13 @@ class SagaGraph(models.Model):
 
     def __str__(self) -> str:
         return self.hash[:12]
+
+
+class Definition(SagaGraph):
+    """What graphs are versions of: the admin's pages about definitions hang here. Definitions are code, and no rows."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("saga definition")
+        verbose_name_plural = _("saga definitions")
+        default_permissions = ()

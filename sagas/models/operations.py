@@ -111,21 +111,43 @@ class SagaOperations(models.Model):
         return roll_back_to(self, step, **who)
 
     def assign(self: Any, step: str, *, owner: str = "", next_try: datetime | None = None, **who: Any) -> Saga:
-        """Say who looks after a debt, and when it is tried next; without a time it is parked."""
+        """Say who looks after a step that asks for a person (a debt, an approval, another hold); of a debt also when it
+        is tried next: without a time it is parked. `expected_owner`: refused when somebody else looks after it."""
         from ..engine.steer import assign
 
         return assign(self, step, owner=owner, next_try=next_try, **who)
 
+    def take(self: Any, step: str, *, actor: str, reason: str = "") -> Saga:
+        """The actor looks after a step that asks for a person. Raises `TransitionNotAllowedError`, with the name of who
+        does, when somebody else does already."""
+        from ..engine.steer import take
+
+        return take(self, step, actor=actor, reason=reason)
+
+    def give_back(self: Any, step: str, *, actor: str, reason: str = "") -> Saga:
+        """The actor looks after it no longer."""
+        from ..engine.steer import give_back
+
+        return give_back(self, step, actor=actor, reason=reason)
+
+    def comment(self: Any, step: str, text: str, *, actor: str, key: str = "") -> bool:
+        """Say something about a step: a note in the history that changes nothing. With a `key` the same comment, sent
+        twice, is one; returns whether it is new."""
+        from ..engine.work import comment
+
+        return comment(self, step, text, actor=actor, key=key)
+
     def restart(self: Any, *, context: Mapping[str, Any] | None = None, **options: Any) -> Saga:
         """Start a new saga in this one's place, by today's definition: with the same context (or another), owner,
         subject and tags, and with the tag `restart-of:<id>`. Only for one that has ended with nothing left to undo.
-        `options`: those of `Saga.objects.start`. Returns the new saga."""
+        `options`: `reason`, `actor`, `expected_revision`, and those of `Saga.objects.start`. Returns the new saga."""
         from ..engine.restart import restart
 
         return restart(self, context=context, **options)
 
-    def signal(self: Any, name: str, payload: Any = None) -> Saga:
-        """A named fact that a step of this saga waits for (`wait_for=`), or will. The same twice is harmless."""
+    def signal(self: Any, name: str, payload: Any = None, *, reason: str = "", actor: str = "") -> Saga:
+        """A named fact that a step of this saga waits for (`wait_for=`), or will. The same twice is harmless, whoever
+        tells it; `actor` is who told it first. It takes no `expected_revision`: a fact is one of any revision."""
         from ..engine.answer import signal
 
-        return signal(self, name, payload)
+        return signal(self, name, payload, reason=reason, actor=actor)

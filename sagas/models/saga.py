@@ -222,6 +222,9 @@ class Saga(SagaOperations):
             ("approve_saga", "Can approve and deny steps"),
             ("resolve_saga", "Can resolve and assign what sagas are stuck with"),
             ("signal_saga", "Can send signals to sagas"),
+            ("restart_saga", "Can start new sagas in the place of ended ones"),
+            ("start_saga", "Can start sagas from a form"),
+            ("reveal_saga", "Can see what is hidden in the payloads of sagas"),
         ]
         # No index names a column that changes with each step: updates stay on their page (HOT).
         indexes = [
@@ -235,6 +238,9 @@ class Saga(SagaOperations):
             models.Index(fields=["owner", "id"], name="sagas_owner", condition=~models.Q(owner="")),
             models.Index(fields=["id"], name="sagas_attention", condition=~models.Q(attention="")),
             models.Index(fields=["id"], name="sagas_stale", condition=models.Q(stale_since__isnull=False)),
+            models.Index(fields=["id"], name="sagas_paused", condition=models.Q(paused_at__isnull=False)),
+            models.Index(fields=["id"], name="sagas_compensated", condition=models.Q(state="compensated")),
+            models.Index(fields=["error_code", "id"], name="sagas_error", condition=~models.Q(error_code="")),
             models.Index(
                 fields=["subject_type", "subject_id"],
                 name="sagas_subject",

@@ -16,6 +16,7 @@ from .saga import Saga
 if TYPE_CHECKING:
     from uuid import UUID
 
+_HELD = models.Q(held_since__isnull=False)
 STEP_STATUSES = [(status.value, _(status.value)) for status in StepStatus]
 
 
@@ -35,6 +36,8 @@ class Step(models.Model):
     depends_on = models.JSONField(_("depends on"), default=list)
     input = models.JSONField(_("input"), null=True, blank=True)
     output = models.JSONField(_("output"), null=True, blank=True)
+    #: What its compensation returned, in this round.
+    undo_output = models.JSONField(_("output of the compensation"), null=True, blank=True)
     status = models.CharField(_("status"), max_length=20, choices=STEP_STATUSES, default=StepStatus.PENDING)
     #: One opening of the step; the next one gets new idempotency keys.
     round = models.PositiveSmallIntegerField(_("round"), default=1)
@@ -75,8 +78,10 @@ class Step(models.Model):
     answer = models.CharField(_("answer"), max_length=64, blank=True, default="")
     #: Who has approved, one per line.
     approved_by = models.TextField(_("approved by"), blank=True, default="")
-    #: Who looks after its debt.
+    #: Who looks after what a person is asked for.
     owner = models.CharField(_("owner"), max_length=150, blank=True, default="")
+    #: Since when a person is asked for; NULL while nobody is. Only then it is a work item.
+    held_since = models.DateTimeField(_("held since"), null=True, blank=True)
 
     objects = InSagasDatabase()
 
@@ -85,6 +90,12 @@ class Step(models.Model):
         verbose_name_plural = _("steps")
         default_permissions = ("view",)
         ordering = ("saga", "position")
+        # Empty until something fails: the updates of a step that just runs stay on their page (HOT).
+        indexes = [
+            models.Index(fields=["name", "saga"], name="sagas_step_error", condition=~models.Q(error_code="")),
+            models.Index(fields=["held_since", "id"], name="sagas_step_held", condition=_HELD),
+            models.Index(fields=["owner", "held_since", "id"], name="sagas_step_owner", condition=_HELD),
+        ]
         constraints = [models.UniqueConstraint(fields=["saga", "name"], name="sagas_step_name")]
 
     def __str__(self) -> str:
@@ -105,3 +116,13 @@ class Step(models.Model):
         """How far the attempt that runs now is, from 0 to 1; None when none runs, or it does not say."""
         runs = self.claim_token is not None and self.claim_token == self.progress_token
         return self.progress if runs else None
+
+
+class WorkItem(Step):
+    """A step that asks for a person: its page in the admin hangs here."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("work item")
+        verbose_name_plural = _("work items")
+        default_permissions = ()

@@ -23,6 +23,8 @@ class Worker(models.Model):
     free_slots = models.IntegerField(_("free slots"), default=0)
     #: Depth of the broker's queues, as it saw them last.
     queue_depths = models.JSONField(_("queue depths"), default=dict)
+    #: What it ran at its last beat: how many steps, and the first of them, the longest running first.
+    running = models.JSONField(_("running steps"), null=True, blank=True)
     #: +1 a second while it lives. A counter, not a time: clocks may jump.
     beat = models.BigIntegerField(_("beat"), default=0)
     #: Its supervisor (or another worker) found it dead: its claims are being taken over.

@@ -51,6 +51,7 @@ _WRITERS: dict[str, Callable[[Sequence[Any]], str]] = {
     "timestamptz": _time,
     "bool": _flag,
     "text": _text,
+    "jsonb": _text,
 }
 
 
@@ -61,7 +62,10 @@ class Columns:
         pairs = [column.split() for column in text.split(",")]
         self._writers = [_WRITERS[kind] for _, kind in pairs]
         #: Their names, for the statement.
-        self.names = ", ".join(name for name, _ in pairs)
+        self.listed = [name for name, _ in pairs]
+        self.names = ", ".join(self.listed)
+        #: One row that comes as it is, one parameter per column.
+        self.row = "(SELECT " + ", ".join(f"%s::{kind}" for _, kind in pairs) + ")"
         #: The table function that takes the literals, one parameter per column.
         self.unnest = "unnest(" + ", ".join(f"%s::{kind}[]" for _, kind in pairs) + ")"
 

@@ -18,8 +18,9 @@ from uuid import UUID
 from ..core.claims import Claim, Offer, TokenBook
 from ..core.errors import SagaError
 from ..core.graph import Graph
+from ..core.history import Entry
 from ..core.rows import SagaRow, StepRow
-from ..core.states import Lock
+from ..core.states import Lock, StepStatus
 from ..core.triggers import Trigger
 
 
@@ -78,6 +79,7 @@ class Inserted:
 class Payload:
     """The payloads that travel with a trigger, as JSON text."""
 
+    #: What the action (or the compensation) returned.
     output: str | None = None
     #: Keys to add to the context.
     context: str | None = None
@@ -185,6 +187,12 @@ class Texts:
     context: str
     inputs: dict[int, str | None]
     outputs: dict[int, str | None]
+    #: What compensations returned, in this round.
+    undo_outputs: dict[int, str | None] = field(default_factory=dict)
+
+    def add(self, position: int, given: str | None, output: str | None, undo_output: str | None) -> None:
+        """One more step's."""
+        self.inputs[position], self.outputs[position], self.undo_outputs[position] = given, output, undo_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +245,12 @@ class Store(ABC):
         Raises `StoreConnectionError` (submit the same again), `StoreConflictError` (likewise, at once) and
         `StoreDataError` (the group was refused: halve it).
         """
+
+    @abstractmethod
+    def add_note(self, saga_id: UUID, entry: Entry, *, status: StepStatus | None) -> bool:
+        """Write a note about a step that still has this status (None: any; without a position: about the saga), in a
+        transaction; whether it is a new one: False when there is one of its key, when the step has moved, or when
+        there is no such saga. Notes without a key are all new."""
 
     @abstractmethod
     def now(self) -> datetime:

@@ -15,7 +15,7 @@ from ..core.decide import Decision, Desk, decide
 from ..core.errors import InvariantError, SagaError
 from ..core.graph import Graph
 from ..core.history import Entry
-from ..core.states import PASSED, Lock
+from ..core.states import PASSED, Lock, SagaState, StepStatus
 from ..core.triggers import (
     Answer,
     AttemptTrigger,
@@ -47,6 +47,8 @@ class SagaWrite:
     woken: bool = False
     changed: set[int] = field(default_factory=set)
     outputs: dict[int, str] = field(default_factory=dict)
+    #: What compensations returned.
+    undo_outputs: dict[int, str] = field(default_factory=dict)
     inputs: dict[int, str] = field(default_factory=dict)
     #: Context additions, in order.
     patches: list[str] = field(default_factory=list)
@@ -79,7 +81,8 @@ class SagaWrite:
     @property
     def written(self) -> list[int]:
         """Positions of the steps whose rows are written."""
-        found = self.changed | self.outputs.keys() | self.inputs.keys() | self.edits.keys()
+        payloads = self.outputs.keys() | self.undo_outputs.keys() | self.inputs.keys() | self.edits.keys()
+        found = self.changed | payloads
         return sorted(position for position in found if position < self.rows)
 
     @property
@@ -127,7 +130,12 @@ def decide_group(
             results.append(_not_loaded(submission, others))
         else:
             results.append(_decide_one(submission, write, now, offer, budget))
-    return results, [writes[saga_id] for saga_id in sorted(writes) if _has_work(writes[saga_id])]
+    found = [write for write in writes.values() if _has_work(write)]
+    return results, sorted(found, key=_id_of) if len(found) > 1 else found
+
+
+def _id_of(write: SagaWrite) -> UUID:
+    return write.loaded.saga.id
 
 
 def _not_loaded(submission: Submission, others: Mapping[UUID, SagaError | None]) -> Result:
@@ -203,6 +211,7 @@ def _note(write: SagaWrite, submission: Submission, decision: Decision, before: 
         write.cleared |= decision.rounds
         for position in decision.rounds:
             write.outputs.pop(position, None)
+            write.undo_outputs.pop(position, None)
             write.inputs.pop(position, None)
     loaded.saga, loaded.steps = decision.saga, decision.steps
     if isinstance(submission.trigger, Migrate) and not decision.ignored:
@@ -230,7 +239,7 @@ def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, de
     elif isinstance(trigger, Edit):
         write.edits.update(payload.inputs)
     else:
-        _note_output(write, trigger, payload)
+        _note_output(write, trigger, payload, decision.entry)
     if not isinstance(trigger, (Completed, Unrecorded, Waits)):
         return
     if payload.context is not None:
@@ -241,14 +250,32 @@ def _note_payload(write: SagaWrite, submission: Submission, payload: Payload, de
         write.inputs.update({position: text for position, text in payload.inputs.items() if position in taken})
 
 
-def _note_output(write: SagaWrite, trigger: Trigger, payload: Payload) -> None:
-    if payload.output is None:
+def _note_output(write: SagaWrite, trigger: Trigger, payload: Payload, entry: Entry) -> None:
+    """What an action returned, or its compensation; or what a person or a child saga says in the place of one."""
+    position = None if payload.output is None else _told_of(write.loaded.saga.graph, trigger)
+    if payload.output is None or position is None:
         return
+    changed = (entry.data or {}).get("steps", {}).get(str(position), {})
+    if changed.get("status") == StepStatus.COMPENSATED:
+        write.undo_outputs[position] = payload.output
+    elif not _undoes(trigger) and (
+        not isinstance(trigger, StepTrigger) or write.loaded.steps[position].status in PASSED
+    ):
+        write.outputs[position] = payload.output
+
+
+def _told_of(graph: Graph, trigger: Trigger) -> int | None:
+    """The step whose output it may bring."""
     if isinstance(trigger, ChildEnded):
-        write.outputs[write.loaded.saga.graph.names[trigger.step]] = payload.output
-    elif isinstance(trigger, Signal):
-        write.outputs[write.loaded.saga.graph.signals[trigger.name]] = payload.output
-    elif isinstance(trigger, StepTrigger) and write.loaded.steps[trigger.position].status in PASSED:
-        write.outputs[trigger.position] = payload.output
-    elif isinstance(trigger, (Completed, Unrecorded, Answer)) and not trigger.undo:
-        write.outputs[trigger.position] = payload.output
+        return graph.names[trigger.step]
+    if isinstance(trigger, Signal):
+        return graph.signals[trigger.name]
+    return trigger.position if isinstance(trigger, (StepTrigger, Completed, Unrecorded, Answer)) else None
+
+
+def _undoes(trigger: Trigger) -> bool:
+    """Whether it tells of a compensation. Where that was the last one of a rollback in part, the step's next round has
+    begun, and what the old one returned is not kept."""
+    if isinstance(trigger, ChildEnded):
+        return trigger.state is not SagaState.COMPLETED
+    return isinstance(trigger, (Completed, Unrecorded, Answer)) and trigger.undo

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from ..core.claims import Offer
 from ..core.history import Entry
 from ..core.rows import SagaRow, StepRow, fresh_steps
 from ..core.start import opening
-from ..core.states import TERMINAL, Lock
+from ..core.states import TERMINAL, Lock, StepStatus
 from ..core.triggers import Look
 from ..definitions.ids import id_text
 from ..exceptions import LockHeldError
@@ -23,8 +24,8 @@ from .grouping import SagaWrite, decide_group
 class MemoryStore(Store):
     """Sagas in a dict. `clock` gives the time; tests move it."""
 
-    def __init__(self, clock: object = None) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], datetime] | None = None) -> None:
+        self._clock = clock or partial(datetime.now, UTC)
         self._lock = threading.RLock()
         self.sagas: dict[UUID, Loaded] = {}
         self.payloads: dict[UUID, Texts] = {}
@@ -36,11 +37,7 @@ class MemoryStore(Store):
 
     def now(self) -> datetime:
         """The given clock's time, or the machine's."""
-        if callable(self._clock):
-            found = self._clock()
-            if isinstance(found, datetime):
-                return found
-        return datetime.now(UTC)
+        return self._clock()
 
     def insert(self, sagas: Sequence[NewSaga]) -> list[Inserted | Existing]:
         """Put new sagas into the dict."""
@@ -71,12 +68,23 @@ class MemoryStore(Store):
         saga.parent, saga.parent_step, saga.parent_round = new.parent, new.parent_step, new.parent_round
         saga.depth = new.depth
         self.sagas[new.id] = Loaded(saga, fresh_steps(new.graph), new.name, new.request_id)
-        inputs: dict[int, str | None] = dict.fromkeys(range(len(new.graph.steps)))
-        inputs.update(new.inputs)
-        self.payloads[new.id] = Texts(1, new.context, inputs, dict.fromkeys(range(len(new.graph.steps))))
+        places = range(len(new.graph.steps))
+        inputs: dict[int, str | None] = {**dict.fromkeys(places), **new.inputs}
+        self.payloads[new.id] = Texts(1, new.context, inputs, dict.fromkeys(places), dict.fromkeys(places))
         self.history[new.id] = [entry]
         self.new[new.id] = new
         return Inserted(now, saga.wake_at)
+
+    def add_note(self, saga_id: UUID, entry: Entry, *, status: StepStatus | None) -> bool:
+        """Behind the others."""
+        with self._lock:
+            found, told = self.sagas.get(saga_id), self.history.get(saga_id, [])
+            if found is None or (status is not None and found.steps[entry.position or 0].status is not status):
+                return False
+            if entry.note_key is not None and any(entry.note_key == known.note_key for known in told):
+                return False
+            told.append(entry)
+            return True
 
     def load(self, ids: Iterable[UUID]) -> dict[UUID, tuple[SagaRow, list[StepRow]]]:
         """The rows as they are."""
@@ -90,7 +98,8 @@ class MemoryStore(Store):
 
     def _texts(self, saga_id: UUID) -> Texts:
         found = self.payloads[saga_id]
-        return Texts(self.sagas[saga_id].saga.revision, found.context, dict(found.inputs), dict(found.outputs))
+        revision = self.sagas[saga_id].saga.revision
+        return Texts(revision, found.context, dict(found.inputs), dict(found.outputs), dict(found.undo_outputs))
 
     def inherited(self, saga_id: UUID) -> Inherited:
         """From what it was started with."""
@@ -117,27 +126,30 @@ class MemoryStore(Store):
     ) -> list[Result]:
         """Decide under the one lock."""
         with self._lock:
-            ids = {submission.saga_id for submission in submissions}
-            loaded = {
-                i: Loaded(
-                    found.saga, found.steps, found.name, found.request_id, (), found.saga.revision, found.saga.wake_at
-                )
-                for i in ids
-                if (found := self.sagas.get(i)) is not None
-            }
+            loaded: dict[UUID, Loaded] = {}
             for one in submissions:
-                saga = loaded[one.saga_id].saga if one.saga_id in loaded else None
-                if saga is not None and saga.lock_state is Lock.WAITS and isinstance(one.trigger, Look):
-                    loaded[one.saga_id].unlocked = self._lines[saga.lock_key][0] == saga.id
+                mine = loaded.get(one.saga_id) or self._load(one.saga_id)
+                if mine is not None:
+                    loaded[one.saga_id] = mine
+                    if mine.saga.lock_state is Lock.WAITS and isinstance(one.trigger, Look):
+                        mine.unlocked = self._lines[mine.saga.lock_key][0] == one.saga_id
             results, writes = decide_group(submissions, loaded, {}, self.now(), offer)
             for write in writes:
                 if not write.relocks or self._relock(write, results):
                     self._write(write)
             # Once all are written: the next in line may be in the same group.
             for result in results:
-                for saga_id in result.woken:
-                    self.sagas[saga_id].saga.wake_at = self.now()
+                for saga in (self.sagas[saga_id].saga for saga_id in result.woken):
+                    # … or has ended in it.
+                    saga.wake_at = self.now() if saga.state not in TERMINAL else None
             return results
+
+    def _load(self, saga_id: UUID) -> Loaded | None:
+        found = self.sagas.get(saga_id)
+        if found is None:
+            return None
+        saga = found.saga
+        return Loaded(saga, found.steps, found.name, found.request_id, (), saga.revision, saga.wake_at)
 
     def _relock(self, write: SagaWrite, results: Sequence[Result]) -> bool:
         """Give the lock up, or take it again; False: another saga has it."""
@@ -162,8 +174,11 @@ class MemoryStore(Store):
         saga_id = write.loaded.saga.id
         self.sagas[saga_id] = write.loaded
         payload = self.payloads[saga_id]
-        payload.outputs.update(dict.fromkeys(write.cleared))
+        if write.cleared:
+            payload.outputs.update(dict.fromkeys(write.cleared))
+            payload.undo_outputs.update(dict.fromkeys(write.cleared))
         payload.outputs.update(write.outputs)
+        payload.undo_outputs.update(write.undo_outputs)
         places = (*write.written, *write.added) if write.inputs or write.edits or write.cleared or write.grown else ()
         for position in places:
             text, replaces = write.input_of(position)

@@ -20,14 +20,16 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from ..conf import app_settings
 from ..core.claims import Budget, Offer
 from ..core.graph import Graph
+from ..core.history import Entry
 from ..core.rows import SagaRow, StepRow
-from ..core.states import TERMINAL, Lock
+from ..core.states import TERMINAL, Lock, StepStatus
 from ..core.triggers import Look
 from ..exceptions import StoreConflictError, StoreConnectionError, StoreDataError, StoreError
 from ..models import Saga, SagaGraph, Step
 from .base import DueSaga, Existing, Inherited, Inserted, Loaded, NewSaga, Result, Store, Submission, Texts, Verdict
 from .grouping import SagaWrite, decide_group
 from .locks import Locks
+from .notes import add_note
 from .reading import (
     CONTEXT,
     PAYLOADS,
@@ -188,9 +190,8 @@ class OrmStore(Store):
             sagas = Saga.objects.using(self.alias).filter(pk__in=wanted)
             found = {row[0]: Texts(row[1], row[2], {}, {}) for row in sagas.values_list("id", "revision", CONTEXT)}
             steps = Step.objects.using(self.alias).filter(saga_id__in=list(found)).order_by()
-            for saga_id, position, input_text, output_text in steps.values_list("saga_id", "position", *PAYLOADS):
-                found[saga_id].inputs[position] = input_text
-                found[saga_id].outputs[position] = output_text
+            for saga_id, position, *texts in steps.values_list("saga_id", "position", *PAYLOADS):
+                found[saga_id].add(position, *texts)
         return found
 
     def due(self, *, limit: int, after: DueSaga | None = None) -> list[DueSaga]:
@@ -347,6 +348,11 @@ class OrmStore(Store):
     def _which_exist(self, ids: Sequence[UUID]) -> set[UUID]:
         return set(Saga.objects.using(self.alias).filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
 
+    def add_note(self, saga_id: UUID, entry: Entry, *, status: StepStatus | None) -> bool:
+        """Under the saga's lock."""
+        with self.atomic():
+            return add_note(self.alias, saga_id, entry, status)
+
     def after_commit(self, function: Callable[[], None]) -> None:
         """Robust: a hook of somebody else that raises must not take ours with it."""
         transaction.on_commit(function, using=self.alias, robust=True)
@@ -373,8 +379,7 @@ def _give_texts(results: Sequence[Result], loaded: dict[UUID, Loaded]) -> None:
     for result in results:
         found = loaded.get(result.submission.saga_id)
         if result.claims and isinstance(result.submission.trigger, Look) and found is not None and found.texts:
-            texts = found.texts
-            result.texts = Texts(result.saga.revision if result.saga else 0, texts.context, texts.inputs, texts.outputs)
+            result.texts = replace(found.texts, revision=result.saga.revision if result.saga else 0)
 
 
 _STORED: set[tuple[str, str]] = set()

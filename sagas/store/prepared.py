@@ -8,7 +8,7 @@ where the project says, as Django's documentation asks, that its connections are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -19,24 +19,29 @@ _UNKNOWN = "26000"
 
 
 class Prepared:
-    """A statement with `%s` for its parameters, each of them cast or in a place that tells its type."""
+    """A statement with `%s` for its parameters, each of them cast or in a place that tells its type.
 
-    def __init__(self, name: str, sql: str) -> None:
+    `texts`: SQL for `{…}` in it; one that has such is for connections that prepare, alone.
+    """
+
+    def __init__(self, name: str, sql: str, texts: Mapping[str, str] | None = None) -> None:
         self._sql = sql
-        # Its text is part of its name: two versions of this package may share a session one day.
-        self._name = f"sagas_{name}_{hashlib.sha256(sql.encode()).hexdigest()[:12]}"
         numbers = count(1)
-        numbered = "".join(f"${next(numbers)}{part}" if i else part for i, part in enumerate(sql.split("%s")))
-        self._prepare = f"PREPARE {self._name} AS {numbered}"
+        text = "".join(f"${next(numbers)}{part}" if i else part for i, part in enumerate(sql.split("%s")))
+        if texts is not None:
+            text = text.format_map(texts)
+        # Its text is part of its name: two versions of this package may share a session one day.
+        self._name = f"sagas_{name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        self._prepare = f"PREPARE {self._name} AS {text}"
         self._execute = f"EXECUTE {self._name} ({', '.join(['%s'] * sql.count('%s'))})"
 
     def run(self, connection: Any, parameters: Sequence[Any]) -> list[Any]:
         """Execute it; the rows."""
         with connection.cursor() as cursor:
-            if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-                cursor.execute(self._sql, parameters)
-            else:
+            if prepares(connection):
                 self._run_prepared(connection, cursor, parameters)
+            else:
+                cursor.execute(self._sql, parameters)
             rows: list[Any] = cursor.fetchall()
             return rows
 
@@ -56,6 +61,11 @@ class Prepared:
         cursor.execute(self._prepare)
         known.add(self._name)
         cursor.execute(self._execute, parameters)
+
+
+def prepares(connection: Any) -> bool:
+    """Whether its next transaction will meet the same session."""
+    return not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
 
 
 def _known(connection: Any) -> set[str]:

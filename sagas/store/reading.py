@@ -80,10 +80,11 @@ STEP_COLUMNS = (
     "answer",
     "approved_by",
     "owner",
+    "held_since",
 )
 _HOLD, _WAIT, _WIDTH = STEP_COLUMNS.index("hold"), STEP_COLUMNS.index("waits"), len(STEP_COLUMNS)
 CONTEXT = Cast("context", TextField())
-PAYLOADS = (Cast("input", TextField()), Cast("output", TextField()))
+PAYLOADS = (Cast("input", TextField()), Cast("output", TextField()), Cast("undo_output", TextField()))
 _STATES = {state.value: state for state in SagaState}
 _STATUSES = {status.value: status for status in StepStatus}
 _HOLDS = {hold.value: hold for hold in Hold}
@@ -198,4 +199,4 @@ def _add_step(read: Read, row: Sequence[Any]) -> None:
         read.unreadable[row[0]] = _broken(row[0], exc)
     loaded.keys = [*loaded.keys, row[1]]
     if loaded.texts is not None:
-        loaded.texts.inputs[row[2]], loaded.texts.outputs[row[2]] = row[-2], row[-1]
+        loaded.texts.add(row[2], *row[_WIDTH:])

@@ -6,7 +6,6 @@ filled tables the planner otherwise reads them whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -17,8 +16,6 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from ..conf import app_settings
-from ..core.start import KIND, opening_state
-from ..core.states import StepStatus
 from ..crash import crash_point
 from .arrays import Columns
 from .base import DueSaga, Inserted, NewSaga
@@ -26,67 +23,14 @@ from .grouping import SagaWrite
 from .prepared import Prepared
 from .reading import SAGA_COLUMNS, STEP_COLUMNS
 from .sql import no_lock
+from .sql_start import Starts
 from .sql_write import statement_for
 
-_NEW = (
-    "id uuid, name text, version text, graph_id text, state text, rollback bool, context text, subject_type int, "
-    "subject_id text, owner text, idempotency_key text, payload_hash text, tags text, priority int, wake_in float8, "
-    "deadline_at timestamptz, request_id text, done bool"
-)
-#: What only children and sagas with a lock have.
-_RELATED = ", parent_id uuid, parent_step text, parent_round int, depth int, lock_key text, lock_state text"
-_PLAIN = "NULL, '', 0, 0, '', ''"
-_NEW_STEP = Columns(
-    "saga_id uuid, position int, name text, action text, compensation text, queue text, depends_on text, input text"
-)
-_NEW_HISTORY = Columns("id uuid, actor text, data text")
-
-
-def _insert(name: str, columns: Columns, related: str) -> Prepared:
-    """A statement that inserts sagas with their steps and the first lines of their histories."""
-    return Prepared(
-        name,
-        f"""
-WITH new AS (
-    INSERT INTO sagas_saga (id, name, version, graph_id, state, revision, rollback, context, subject_type_id,
-        subject_id, owner, idempotency_key, payload_hash, tags, priority, wake_at, deadline_at, attention, error_code,
-        error_message, request_id, created_at, updated_at, completed_at, parent_id, parent_step, parent_round, depth,
-        lock_key, lock_state)
-    SELECT d.id, d.name, d.version, d.graph_id, d.state, 1, d.rollback, d.context::jsonb, d.subject_type, d.subject_id,
-        d.owner, d.idempotency_key, d.payload_hash, d.tags::jsonb, d.priority,
-        CASE WHEN d.done THEN NULL ELSE clock.now + d.wake_in * interval '1 second' END, d.deadline_at,
-        '', '', '', d.request_id, clock.now, clock.now, CASE WHEN d.done THEN clock.now END,
-        {related}
-    FROM (SELECT clock_timestamp() AS now) clock, {columns.unnest} AS d({columns.names})
-    ON CONFLICT (name, owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-    RETURNING id, created_at, wake_at
-), steps AS (
-    INSERT INTO sagas_step (saga_id, position, name, action, compensation, queue, depends_on, input, status, round,
-        attempt, undo_attempt, tries, undo_tries, doubt, hold, crashes, error_code, error_message, opened, waits,
-        answer, approved_by, owner)
-    SELECT s.saga_id, s.position, s.name, s.action, s.compensation, s.queue, s.depends_on::jsonb, s.input::jsonb,
-        %s, 1, 0, 0, 0, 0, false, '', 0, '', '', false, '', '', '', ''
-    FROM {_NEW_STEP.unnest} AS s({_NEW_STEP.names}) JOIN new ON new.id = s.saga_id
-), history AS (
-    INSERT INTO sagas_historyentry (saga_id, seq, kind, step, attempt, round, actor, reason, data, at)
-    SELECT new.id, 1, %s, '', 0, 0, h.actor, '', h.data::jsonb, new.created_at
-    FROM new JOIN {_NEW_HISTORY.unnest} AS h({_NEW_HISTORY.names}) ON h.id = new.id
-)
-SELECT id, created_at, wake_at FROM new
-""",  # noqa: S608 - put together from constants
-    )
-
-
-_NEW_PLAIN, _NEW_RELATED = Columns(_NEW), Columns(_NEW + _RELATED)
-_INSERT_PLAIN = _insert("insert", _NEW_PLAIN, _PLAIN)
-_INSERT_RELATED = _insert(
-    "insert_related", _NEW_RELATED, "d.parent_id, d.parent_step, d.parent_round, d.depth, d.lock_key, d.lock_state"
-)
-
+_STARTS = Starts()
 _IDS = Columns("id uuid")
 _STEP_FIELDS = ["id" if name == "pk" else name for name in STEP_COLUMNS]
 _NO_SAGA = ", ".join(["NULL"] * (len(SAGA_COLUMNS) + 2))
-_NO_STEP = ", ".join(["NULL"] * (len(STEP_COLUMNS) + 2))
+_NO_STEP = ", ".join(["NULL"] * (len(STEP_COLUMNS) + 3))
 #: Sagas with their steps in one statement, so of one moment: first the columns of a saga, then those of a step.
 _READ = Prepared(
     "read",
@@ -94,7 +38,7 @@ _READ = Prepared(
 SELECT s.{", s.".join(SAGA_COLUMNS)}, s.context::text, statement_timestamp(), {_NO_STEP}
 FROM sagas_saga AS s WHERE s.id IN (SELECT {_IDS.unnest})
 UNION ALL
-SELECT {_NO_SAGA}, t.{", t.".join(_STEP_FIELDS)}, t.input::text, t.output::text
+SELECT {_NO_SAGA}, t.{", t.".join(_STEP_FIELDS)}, t.input::text, t.output::text, t.undo_output::text
 FROM sagas_step AS t WHERE t.saga_id IN (SELECT {_IDS.unnest})
 """,  # noqa: S608
 )
@@ -168,36 +112,7 @@ class Postgres:
 
     def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
         """All rows in one statement."""
-        rows, steps, history = [], [], []
-        related = any(new.parent or new.lock_key for new in sagas)
-        columns, statement = (_NEW_RELATED, _INSERT_RELATED) if related else (_NEW_PLAIN, _INSERT_PLAIN)
-        for new in sagas:
-            state, data = opening_state(new.graph, new.deadline_at, new.lock_state)
-            rows.append(
-                (
-                    new.id, new.name, new.version, new.graph.hash, str(state), new.rollback, new.context,
-                    new.subject_type, new.subject_id, new.owner, new.idempotency_key, new.payload_hash, new.tags,
-                    new.priority, new.wake_in.total_seconds(), new.deadline_at, new.request_id, not new.graph.steps,
-                    *(_related(new) if related else ()),
-                )
-            )  # fmt: skip
-            history.append((new.id, new.owner, json.dumps(data)))
-            for position, spec in enumerate(new.graph.steps):
-                needed = str(list(spec.depends_on))
-                steps.append(
-                    (
-                        new.id, position, spec.name, spec.does, spec.compensation, spec.queue, needed,
-                        new.inputs.get(position),
-                    )
-                )  # fmt: skip
-        parameters = [
-            *columns.literals(rows),
-            str(StepStatus.PENDING),
-            *_NEW_STEP.literals(steps),
-            KIND,
-            *_NEW_HISTORY.literals(history),
-        ]
-        return {row[0]: Inserted(row[1], row[2]) for row in statement.run(connection, parameters)}
+        return _STARTS.insert(connection, sagas)
 
     def read(self, connection: Any, ids: Sequence[UUID]) -> tuple[list[Any], list[Any]]:
         """One statement."""
@@ -227,10 +142,6 @@ class Postgres:
             with connection.cursor() as cursor:
                 cursor.execute(_settings("SET"))
             connection.connection.sagas_pinned = True
-
-
-def _related(new: NewSaga) -> tuple[Any, ...]:
-    return new.parent, new.parent_step, new.parent_round, new.depth, new.lock_key, str(new.lock_state)
 
 
 def _settings(verb: str) -> str:

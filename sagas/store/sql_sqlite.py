@@ -188,11 +188,12 @@ class Sqlite:
             step = write.loaded.steps[position]
             values: dict[str, Any] = {name: getattr(step, name) for name in _STEP_FIELDS}
             if position in write.cleared:
-                values["output"] = None
-            if position in write.outputs:
-                # None alone would be SQL's NULL: "no output yet".
-                found = json.loads(write.outputs[position])
-                values["output"] = Value(None, JSONField()) if found is None else found
+                values["output"] = values["undo_output"] = None
+            for name, outputs in ("output", write.outputs), ("undo_output", write.undo_outputs):
+                if position in outputs:
+                    # None alone would be SQL's NULL: "no output yet".
+                    found = json.loads(outputs[position])
+                    values[name] = Value(None, JSONField()) if found is None else found
             rows = Step.objects.using(alias).filter(pk=write.loaded.keys[position])
             text, replaces = write.input_of(position)
             if replaces:
@@ -228,7 +229,7 @@ _STEP_FIELDS = (
     "status", "round", "attempt", "undo_attempt", "tries", "undo_tries", "doubt", "claim_worker", "claim_token",
     "claimed_at", "stale_worker", "stale_token", "hold", "due_at", "crashes", "error_code", "error_message",
     "started_at", "executed_at", "compensated_at", "undo_started_at", "opened", "waits", "answer", "approved_by",
-    "owner",
+    "owner", "held_since",
 )  # fmt: skip
 
 SQLITE = Sqlite()

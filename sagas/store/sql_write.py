@@ -1,7 +1,8 @@
 """PostgreSQL: what writes a decided group, in one statement that is conditional on each saga's revision.
 
 There are two, that differ in their columns alone: most transitions (a claim, a completed or undone step, a rejection)
-change few of them, and for small groups the arrays cost more than the rows.
+change few of them, and for small groups the arrays cost more than the rows. What compensations return is in the larger
+one only: most return nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from ..core.history import SAGA_FIELDS, STEP_FIELDS
+from ..core.history import DERIVED, SAGA_FIELDS, STEP_FIELDS
 from .arrays import Columns
 from .grouping import SagaWrite
 from .prepared import Prepared
@@ -61,19 +62,20 @@ class Write:
         saga = (*always, *saga)
         self._replaces = replaces
         self._saga = Columns(f"id uuid, {_typed(saga, {**_SAGA_TYPES, 'revision': 'int'})}, patch text")
-        flags = ", replaces bool, cleared bool" if replaces else ""
+        flags = ", undo_output text, replaces bool, cleared bool" if replaces else ""
         self._step = Columns(f"saga_id uuid, id bigint, {_typed(step, _STEP_TYPES)}, input text, output text{flags}")
         self._saga_values = attrgetter("id", *saga)
         self._step_values = attrgetter(*step)
         self._statement = Prepared(name, self._sql(saga, step))
 
     def _sql(self, saga: Sequence[str], step: Sequence[str]) -> str:
-        given = "COALESCE(s.input, d.input::jsonb)", "COALESCE(d.output::jsonb, s.output)"
+        payloads = "input = COALESCE(s.input, d.input::jsonb), output = COALESCE(d.output::jsonb, s.output)"
         if self._replaces:
-            given = (
-                f"CASE WHEN d.replaces THEN d.input::jsonb ELSE {given[0]} END",
-                f"CASE WHEN d.cleared THEN d.output::jsonb ELSE {given[1]} END",
-            )
+            payloads = """
+        input = CASE WHEN d.replaces THEN d.input::jsonb ELSE COALESCE(s.input, d.input::jsonb) END,
+        output = CASE WHEN d.cleared THEN d.output::jsonb ELSE COALESCE(d.output::jsonb, s.output) END,
+        undo_output = CASE WHEN d.cleared THEN d.undo_output::jsonb
+                           ELSE COALESCE(d.undo_output::jsonb, s.undo_output) END"""
         return f"""
 WITH mine AS (
     SELECT s.id FROM sagas_saga AS s JOIN {_KEY.unnest} AS k({_KEY.names}) ON s.id = k.id AND s.revision = k.revision
@@ -84,7 +86,7 @@ WITH mine AS (
     FROM {self._saga.unnest} AS d({self._saga.names}) JOIN mine ON mine.id = d.id
     WHERE s.id = d.id
 ), steps AS (
-    UPDATE sagas_step AS s SET {_set(step)}, input = {given[0]}, output = {given[1]}
+    UPDATE sagas_step AS s SET {_set(step)}, {payloads}
     FROM {self._step.unnest} AS d({self._step.names}) JOIN mine ON mine.id = d.saga_id
     WHERE s.id = d.id
 ), history AS (
@@ -113,9 +115,10 @@ SELECT id FROM mine
         loaded, rows = write.loaded, []
         for position in write.written:
             text, replaces = write.input_of(position)
-            flags = (replaces, position in write.cleared) if self._replaces else ()
-            values = self._step_values(loaded.steps[position])
-            rows.append((loaded.saga.id, loaded.keys[position], *values, text, write.outputs.get(position), *flags))
+            values = (*self._step_values(loaded.steps[position]), text, write.outputs.get(position))
+            if self._replaces:
+                values += write.undo_outputs.get(position), replaces, position in write.cleared
+            rows.append((loaded.saga.id, loaded.keys[position], *values))
         return rows
 
 
@@ -132,7 +135,8 @@ def _history_rows(write: SagaWrite) -> list[tuple[Any, ...]]:
 
 
 _OFTEN = Write("write", OFTEN_OF_SAGA, OFTEN_OF_STEP, replaces=False)
-_ALL = Write("write_all", SAGA_FIELDS, STEP_FIELDS, replaces=True)
+#: With what the history does not tell: where it changes, something that is told does too.
+_ALL = Write("write_all", SAGA_FIELDS, (*STEP_FIELDS, *sorted(DERIVED)), replaces=True)
 _RARE_OF_SAGA = frozenset(SAGA_FIELDS) - set(OFTEN_OF_SAGA)
 _RARE_OF_STEP = frozenset(STEP_FIELDS) - set(OFTEN_OF_STEP)
 
@@ -143,7 +147,7 @@ def statement_for(writes: Sequence[SagaWrite]) -> Write:
 
 
 def _is_rare(write: SagaWrite) -> bool:
-    if write.edits or write.cleared or write.version:
+    if write.edits or write.cleared or write.version or write.undo_outputs:
         return True
     for entry in write.entries:
         if entry.seq is None or not entry.data:

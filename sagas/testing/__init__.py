@@ -18,10 +18,12 @@ from .every import FROZEN, WAYS, Report, Trial, Way, fail_every_step
 from .faults import CrashAfter, CrashBefore, Frozen, Timeout
 from .run import SagaRun, run_saga
 from .script import Expected, Script, given
+from .view import ChildRun
 
 __all__ = [
     "FROZEN",
     "WAYS",
+    "ChildRun",
     "Clock",
     "CrashAfter",
     "CrashBefore",

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.audit import audit
-from ..core.graph import Graph
-from ..core.states import TERMINAL
+from ..core.audit_family import audit_children
+from ..core.graph import Graph, StepSpec
+from ..core.states import ALIVE, TERMINAL, Hold, SagaState
 from ..definitions.definition import SagaDefinition
-from ..engine.start import prepare
 from ..exceptions import Rejected, SagaError
 from .faults import CrashAfter, CrashBefore, Failure, Failures, Frozen, Timeout
 from .isolation import rolled_back
 from .repeats import Repeater
 from .run import SagaRun
+from .view import SagaView
 
 _SAID = "as fail_every_step wished"
+_GONE = "the fault is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ FROZEN = Way("frozen before the effect, thawed at the end", [Frozen(), Rejected(
 class Trial:
     """One run of the saga."""
 
-    #: The step that was made to fail; empty in the first run, in which nothing was.
+    #: The step that was made to fail ("ship/label": a child saga's); empty in the first run, in which nothing was.
     step: str
     #: Its compensation failed, not its action.
     undo: bool
@@ -119,7 +121,8 @@ def fail_every_step(
     **options: Any,
 ) -> Report:
     """Run a saga in memory once as it is, then once per step and way of failing; then the same for each compensation,
-    while something else makes the saga roll back. Every message (hint, result) is submitted twice.
+    while something else makes the saga roll back. The steps of child sagas are among them. Every message (hint, result,
+    news between parent and child) is submitted twice.
 
     After each run the saga must have ended (what is held for a person is retried first, with the fault gone), its
     history must be lawful, and `invariant(run)` must hold: it raises, or returns False, when it does not.
@@ -131,37 +134,82 @@ def fail_every_step(
     Returns a `Report`. Raises AssertionError naming the step, the way and the history of the first run that fails.
     """
     given = {"context": context, **options}
-    graph = prepare(definition, **given).graph
     trials = []
-    for case in _cases(graph, ways):
+
+    def attempt(case: _Case) -> SagaRun:
         with rolled_back():
             if reset is not None:
                 reset()
-            trials.append(_try(SagaRun(definition, given, case.fail), case, invariant))
+            run = SagaRun(definition, given, case.fail)
+            trials.append(_try(run, case, invariant))
+        return run
+
+    first = attempt(_Case("", False, "nothing fails", {}))
+    for case in _cases(list(_places(first)), ways):
+        attempt(case)
     return Report(tuple(trials))
 
 
-def _cases(graph: Graph, ways: Sequence[Way]) -> Iterator[_Case]:
-    yield _Case("", False, "nothing fails", {})
-    for spec in graph.steps:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One step of the family, as the first run has shown it."""
+
+    #: What stands before the names of its saga's steps.
+    path: str
+    graph: Graph
+    position: int
+    #: The steps that wait for its saga, the nearest last.
+    above: tuple[_Place, ...]
+
+    @property
+    def spec(self) -> StepSpec:
+        return self.graph.steps[self.position]
+
+    @property
+    def name(self) -> str:
+        return self.path + self.spec.name
+
+
+def _places(view: SagaView, above: tuple[_Place, ...] = ()) -> Iterator[_Place]:
+    """Every step, each child saga's behind the step that has started it. A list's join calls nobody."""
+    children = view.children
+    for position, spec in enumerate(view.graph.steps):
+        if spec.join:
+            continue
+        place = _Place(view.rig.path(view.id), view.graph, position, above)
+        yield place
+        if spec.name in children:
+            yield from _places(children[spec.name], (*above, place))
+
+
+def _cases(places: Sequence[_Place], ways: Sequence[Way]) -> Iterator[_Case]:
+    for place in places:
         for way in ways:
-            yield _Case(spec.name, False, way.name, {spec.name: way.failure})
-    for position, spec in enumerate(graph.steps):
-        for way in ways if spec.compensation else ():
-            yield _undo_case(graph, position, way)
+            yield _Case(place.name, False, way.name, {place.name: way.failure})
+    for place in places:
+        for way in ways if place.spec.compensation else ():
+            yield _undo_case(place, way)
 
 
-def _undo_case(graph: Graph, position: int, way: Way) -> _Case:
+def _undo_case(place: _Place, way: Way) -> _Case:
     """A failure behind the step rolls it back; behind the last one there is none, so an operator does."""
-    name = graph.steps[position].name
-    fail: dict[str, Any] = {f"{name}.undo": way.failure}
-    for behind in graph.reverse:
-        if position in graph.ancestors[behind]:
-            culprit = graph.steps[behind].name
-            fail[culprit] = Rejected(_SAID, code="simulated")
-            return _Case(name, True, way.name, fail, f" (the saga rolls back because {culprit} is rejected)")
+    fail: dict[str, Any] = {f"{place.name}.undo": way.failure}
+    culprit = _behind(place)
+    if culprit:
+        fail[culprit] = Rejected(_SAID, code="simulated")
+        return _Case(place.name, True, way.name, fail, f" (the saga rolls back because {culprit} is rejected)")
     because = " (an operator rolls the saga back while the step runs)"
-    return _Case(name, True, way.name, fail, because, by_operator=True)
+    return _Case(place.name, True, way.name, fail, because, by_operator=True)
+
+
+def _behind(place: _Place) -> str:
+    """A step that comes later, in its own saga or in one above it; empty when there is none."""
+    for one in (place, *reversed(place.above)):
+        for behind in one.graph.reverse:
+            spec = one.graph.steps[behind]
+            if one.position in one.graph.ancestors[behind] and spec.does and not spec.join:
+                return one.path + spec.name
+    return ""
 
 
 def _try(run: SagaRun, case: _Case, invariant: Callable[[SagaRun], object] | None) -> Trial:
@@ -182,26 +230,43 @@ def _play(run: SagaRun, case: _Case) -> None:
     if case.by_operator:
         _roll_back_while_running(run, case.step)
     run.finish().heal()
-    if run.rig.loaded.saga.state not in TERMINAL:
-        run.retry("the fault is gone").finish()
+    if run.state not in TERMINAL:
+        _retry(run)
+        run.finish()
     run.thaw().finish()
+
+
+def _retry(run: SagaRun) -> None:
+    """What is held, the children first: a step that waits for its child goes on with it."""
+    stuck = [one for one in run.family() if one.state in (SagaState.FAILED, *ALIVE) and one.attention != Hold.CHILD]
+    retried = False
+    for one in reversed([one for one in stuck if one.attention or one.state == SagaState.FAILED]):
+        one.retry(_GONE)
+        retried = True
+    if not retried:
+        run.retry(_GONE)
 
 
 def _roll_back_while_running(run: SagaRun, step: str) -> None:
     while run.rig.fill(waits=True):
-        if any(attempt.spec.name == step and not attempt.claim.undo for attempt in run.rig.queue):
+        if any(run.rig.name_of(attempt) == step and not attempt.claim.undo for attempt in run.rig.queue):
             run.compensate("while it runs")
             return
         run.next_step()
 
 
 def _check_engine(run: SagaRun, repeater: Repeater) -> None:
-    found = run.rig.loaded
-    problems = [*map(str, audit(found.saga, found.steps, run.history)), *repeater.problems]
-    if found.saga.state not in TERMINAL:
-        problems.append("the saga has not ended, though an operator has retried it")
-    if found.saga.attention:
-        problems.append(f"a person must look at the saga: {found.saga.attention}")
+    problems = list(repeater.problems)
+    rows = run.store.load(run.store.sagas)
+    for one in run.family():
+        problems += map(str, audit_children(*rows[one.id], one.history, rows))
+        found, name = run.store.sagas[one.id], run.rig.path(one.id)[:-1]
+        what = f"its child {name!r}" if name else "the saga"
+        problems += [f"{what}: {each}" if name else str(each) for each in audit(found.saga, found.steps, one.history)]
+        if found.saga.state not in TERMINAL:
+            problems.append(f"{what} has not ended, though an operator has retried it")
+        if found.saga.attention:
+            problems.append(f"a person must look at {what}: {found.saga.attention}")
     if problems:
         raise AssertionError("\n".join(problems))
 

@@ -7,19 +7,26 @@ Each goes through the triggers that a real worker submits: a timeout leaves a th
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from ..core.graph import Graph
 from ..core.triggers import InDoubt, NoEffect, ThreadEnded
 from ..definitions.context import StepContext
+from ..definitions.registry import registry
 from ..engine.attempt import Attempt
 from ..engine.outcome import logger
 from ..exceptions import Retryable
 
 if TYPE_CHECKING:
     from .rig import Participant, Rig
+
+
+#: One element of a list: "pack[0]".
+_ELEMENT = re.compile(r"\[\d+\](?=/|\.undo$|$)")
 
 
 class Fault:
@@ -114,24 +121,25 @@ class _Died(Retryable):
 
 #: What shall befall one attempt: an exception that its handler raises, or a fault. The bare class will do.
 Failure = BaseException | Fault | type[BaseException] | type[Fault]
-#: By step ("name"; its compensation: "name.undo"): always, or one entry per attempt (None = it works).
+#: By step ("name"; its compensation: "name.undo"; a child saga's step: "ship/name"): always, or one entry per attempt
+#: (None = it works).
 Failures = Mapping[str, Failure | Sequence[Failure | None] | None]
 
 
-def failure_of(wanted: Failure | Sequence[Failure | None] | None, number: int) -> BaseException | Fault | None:
-    """What befalls an attempt, after `number` others of the same sort."""
-    found = wanted
+def failure_of(fail: Failures, name: str, number: int) -> BaseException | Fault | None:
+    """What befalls an attempt, after `number` others of the same name. A name without numbers means all elements."""
+    found = fail.get(name)
+    if found is None and "[" in name:
+        found = fail.get(_ELEMENT.sub("", name))
     if isinstance(found, Sequence):
         found = found[number] if number < len(found) else None
     return found() if isinstance(found, type) else found
 
 
-def check_failures(fail: Failures, steps: Sequence[str]) -> None:
+def check_failures(fail: Failures, graph: Graph) -> None:
     """Raises ValueError for a step that is not there, and for what is no failure."""
-    unknown = {name.removesuffix(".undo") for name in fail} - set(steps)
-    if unknown:
-        known = ", ".join(sorted(steps))
-        raise ValueError(f"fail: expected names of steps ({known}), got {', '.join(sorted(unknown))}")
+    for name in fail:
+        _check_name(name, name, graph, "")
     for name, wanted in fail.items():
         for one in wanted if isinstance(wanted, Sequence) else [wanted]:
             if not (one is None or isinstance(one, (BaseException, Fault)) or _is_failure_class(one)):
@@ -139,6 +147,53 @@ def check_failures(fail: Failures, steps: Sequence[str]) -> None:
                     f"fail[{name!r}]: expected an exception, Timeout, CrashBefore, CrashAfter or a list of them, "
                     f"got {one!r}"
                 )
+
+
+def check_child_failures(fail: Failures, graph: Graph, path: str) -> None:
+    """The same for one child saga's steps, once it is there: they may be a function of its context."""
+    for start in dict.fromkeys((path, _ELEMENT.sub("", path))):
+        for name in fail:
+            if name.startswith(start):
+                _check_name(name, name.removeprefix(start), graph, start)
+
+
+def _check_name(whole: str, name: str, graph: Graph, path: str) -> None:
+    """One name of `fail`, in the saga whose steps' names have `path` before them."""
+    known, undo = graph.names, name.endswith(".undo")
+    step = name.removesuffix(".undo")
+    first, slash, rest = name.partition("/")
+    if slash and step not in known:
+        nested = _child_graph(graph, first, f"{path}{first}", whole)
+        if nested is not None:
+            _check_name(whole, rest, nested, f"{path}{first}/")
+        return
+    position = _position(graph, step)
+    if position is None:
+        names = ", ".join(f"{path}{word}" for word in sorted(known))
+        raise ValueError(f"fail: expected names of steps ({names}), got {whole.removesuffix('.undo')}")
+    if undo and graph.steps[position].saga:
+        raise ValueError(
+            f"fail[{whole!r}]: a child saga is undone by its own steps: name one of them, such as '{path}{step}/….undo'"
+        )
+
+
+def _child_graph(graph: Graph, step: str, path: str, whole: str) -> Graph | None:
+    """The child saga's steps; None where only its context says which."""
+    position = _position(graph, step)
+    if position is None or not graph.steps[position].saga:
+        names = ", ".join(graph.steps[place].name for place in graph.nested) or "it has none"
+        raise ValueError(f"fail[{whole!r}]: expected {path!r} to be a child saga of this saga ({names})")
+    definition = registry.definition(graph.steps[position].saga)
+    return None if definition.is_composed() else definition.graph()
+
+
+def _position(graph: Graph, step: str) -> int | None:
+    """Of the step, or of the one that is done for a list, if an element of it is meant."""
+    found = graph.names.get(step)
+    if found is None:
+        found = graph.names.get(_ELEMENT.sub("", step))
+        return found if found is not None and graph.steps[found].for_each else None
+    return found
 
 
 def _is_failure_class(value: object) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..core.triggers import AttemptTrigger, Look, WorkerLost
+from ..core.triggers import AttemptTrigger, ChildEnded, Look, ParentUndoes, WorkerLost
 from ..store.base import Result, Submission
 from .rig import Rig
 
-_MESSAGES = (Look, AttemptTrigger, WorkerLost)
+_MESSAGES = (Look, AttemptTrigger, WorkerLost, ChildEnded, ParentUndoes)
 
 
 class Repeater:
@@ -34,11 +34,11 @@ class Repeater:
             self._submit(_twin(sent))
 
     def _submit(self, submission: Submission, *, offering: bool = False) -> None:
-        rig = self._rig
-        before, told = rig.loaded, rig.store.history[rig.id]
+        rig, saga_id = self._rig, submission.saga_id
+        before, told = rig.store.sagas[saga_id], rig.store.history[saga_id]
         lines = len(told)
         rig.store.apply([submission], rig.offer(submission.trigger) if offering else None)
-        after = rig.loaded
+        after = rig.store.sagas[saga_id]
         if after.saga.revision != before.saga.revision or after.steps != before.steps:
             kind = submission.trigger.kind
             self.problems.append(f"the message {kind!r}, submitted twice, changed the saga the second time")

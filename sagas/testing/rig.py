@@ -1,86 +1,47 @@
-"""The engine on the memory store, one saga on it: claims attempts, runs them, submits what came of them.
+"""The engine on the memory store, one saga and its child sagas on it: claims attempts, runs them, submits what came of
+them, and tells parents and children of each other.
 
-Everything that changes the saga goes through `submit` (an atomic step's own commit: through `accept`); the clock moves
+Everything that changes a saga goes through `submit` (an atomic step's own commit: through `accept`); the clock moves
 by itself in `pass_time` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, transaction
-
-from ..conf import app_settings
 from ..core.claims import Claim, Offer
 from ..core.graph import Graph
-from ..core.history import Entry
+from ..core.rows import StepRow
 from ..core.states import ALIVE, Wait
 from ..core.triggers import AttemptTrigger, Look, Prepared, Trigger, WorkerLost
 from ..definitions.context import StepContext
 from ..definitions.handlers import Handler
 from ..definitions.registry import registry
 from ..engine.attempt import Attempt, Ended, call, run
+from ..engine.children import errands, news, start_child
 from ..store.base import Loaded, NewSaga, Result, Submission, Texts
-from ..store.memory import MemoryStore
 from .clock import Clock
 from .isolation import open_blocks, spared
+from .stand_ins import StandIns
+from .store import RigStore
 
 #: Whatever answers a call: the registered handler, or what stands in for it.
 Participant = Callable[[StepContext], Any]
-
-
-class RigStore(MemoryStore):
-    """The memory store, with transactions for atomic steps: what they write goes when their outcome does not count."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        #: The saga before an atomic step's own commit.
-        self._before: tuple[Loaded, Texts, list[Entry]] | None = None
-
-    @contextmanager
-    def atomic(self) -> Iterator[None]:
-        """In the database too, where the test has one. A test that has touched none has no transaction there."""
-        alias = app_settings().DATABASE
-        try:
-            with nullcontext() if connections[alias].connection is None else transaction.atomic(using=alias):
-                yield
-        except BaseException:
-            self._restore()
-            raise
-        finally:
-            self._before = None
-
-    def apply(
-        self, submissions: Sequence[Submission], offer: Offer | None = None, *, wait: bool = False
-    ) -> list[Result]:
-        """Only a commit inside an atomic step waits: no other is undone with the step."""
-        if wait:
-            saga_id = submissions[0].saga_id
-            self._before = self.sagas[saga_id], self._texts(saga_id), list(self.history[saga_id])
-        return super().apply(submissions, offer)
-
-    def _restore(self) -> None:
-        if self._before is not None:
-            saga_id = self._before[0].saga.id
-            self.sagas[saga_id], self.payloads[saga_id], self.history[saga_id] = self._before
+#: More attempts than any saga has at once: the worker has room for all.
+_MANY = 100_000
 
 
 class Rig:
     """See the module. One worker process at a time; `lose_worker` ends it and starts the next."""
 
-    def __init__(self, new: NewSaga, stand_ins: frozenset[str] = frozenset()) -> None:
-        if new.graph.nested:
-            name = new.graph.steps[new.graph.nested[0]].name
-            raise NotImplementedError(
-                f"step {name!r} is a child saga: here a saga runs alone; test each of the two by "
-                f"itself, and the family with a worker (`saga_worker --burst`)"
-            )
-        self.clock = Clock()
+    def __init__(self, new: NewSaga, clock: Clock, stand_ins: StandIns | None = None) -> None:
+        self.clock = clock
         self.store = RigStore(self.clock)
         self.id = new.id
         self.worker = UUID(int=1)
@@ -90,17 +51,17 @@ class Rig:
         self.frozen: list[tuple[Attempt, Participant]] = []
         #: As if there were several: steps that have crashed a worker before run side by side.
         self.many_processes = False
-        #: What handlers said last of how far they are, by position.
-        self.progress: dict[int, float] = {}
+        #: What handlers said last of how far they are, by saga and position.
+        self.progress: dict[tuple[UUID, int], float] = {}
         #: Is told of every result.
         self.heard: Callable[[Result], None] | None = None
-        self._new = new
         self._stand_ins = stand_ins
         self._tokens = count(1)
         self._offer: Offer | None = None
         self._edition = -1
         #: The test's own transactions.
         self._blocks = open_blocks()
+        self.begin: datetime = self.clock.now
         self.store.insert([new])
 
     @property
@@ -113,6 +74,15 @@ class Rig:
         """The saga's rows."""
         return self.store.sagas[self.id]
 
+    def path(self, saga_id: UUID) -> str:
+        """What stands before the names of a child saga's steps: "ship/"; empty for the saga itself."""
+        saga = self.store.sagas[saga_id].saga
+        return "" if saga.parent is None else f"{self.path(saga.parent)}{saga.parent_step}/"
+
+    def name_of(self, attempt: Attempt) -> str:
+        """The attempt's step, as the saga above all sees it."""
+        return self.path(attempt.saga_id) + attempt.spec.name
+
     # -- what runs next -----------------------------------------------------------------------------------------
 
     def fill(self, *, waits: bool) -> bool:
@@ -124,35 +94,52 @@ class Rig:
 
     def look(self) -> bool:
         """The sweep comes by; whether anything came of it."""
-        before = self.loaded.saga
-        if before.wake_at is None:
-            return False
-        self.submit(Submission(self.id, Look(sweep=True)))
-        return bool(self.queue) or self.loaded.saga.revision != before.revision
+        before = self._revisions()
+        for saga_id in list(self.store.sagas):
+            if self.store.sagas[saga_id].saga.wake_at is not None:
+                self.submit(Submission(saga_id, Look(sweep=True)))
+        return bool(self.queue) or self._revisions() != before
+
+    def _revisions(self) -> list[int]:
+        return [found.saga.revision for found in self.store.sagas.values()]
 
     def pass_time(self) -> bool:
         """Set the clock to when the next thing is due; False when nothing will be. What waits for somebody is waited
         for by moving the clock oneself: else no answer would ever be in time."""
-        found = self.loaded
-        due = [
-            step.due_at
-            for step in found.steps
-            if step.due_at is not None and not step.claimed and step.waits in (Wait.NONE, Wait.TIMER)
-        ]
-        if found.saga.state not in ALIVE or not due or min(due) <= self.clock.now:
-            return False
-        self.clock.now = min(due)
-        return True
+        times = [time for found in self.store.sagas.values() if (time := _due(found)) is not None]
+        ahead = [time for time in times if time > self.clock.now]
+        if ahead:
+            self.clock.now = min(ahead)
+        return bool(ahead)
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
     def real(self, attempt: Attempt) -> Participant:
-        """The registered handler, async or not."""
+        """The registered handler, async or not; for a child saga: what starts it."""
+        if attempt.spec.saga:
+            return lambda context: _start(attempt, self.store)
         handler = registry.handlers[attempt.handler_name]
         return lambda context: call(handler, context)
 
+    def keeps_books(self, attempt: Attempt) -> bool:
+        """Whether nothing happens in the attempt: a gate, a list that is opened out, or joined."""
+        spec, claim = attempt.spec, attempt.claim
+        opens = bool(spec.for_each) and not (claim.undo or claim.opened)
+        return not attempt.handler_name or bool(spec.join) or opens
+
+    def calls_nobody(self, attempt: Attempt) -> bool:
+        """Whether the attempt is the engine's own affair: that, or a child saga's start."""
+        return self.keeps_books(attempt) or bool(attempt.spec.saga and not attempt.claim.undo)
+
     def execute(self, attempt: Attempt, participant: Participant | None = None) -> Ended:
         """Run an attempt to its end, with its own handler or with another in its place; nothing is submitted yet."""
+        self.store.in_database = not attempt.spec.saga
+        if attempt.spec.saga and self._stand_ins is not None:
+            with self._stand_ins.standing():
+                return self._execute(attempt, participant)
+        return self._execute(attempt, participant)
+
+    def _execute(self, attempt: Attempt, participant: Participant | None) -> Ended:
         if participant is None and not self._blocks:
             return run(attempt, self.store, self.submit, self.offer)
         with _in_place(attempt, participant), spared(self._blocks):
@@ -170,7 +157,9 @@ class Rig:
         lost, self.worker = self.worker, UUID(int=self.worker.int + 1)
         self.queue.clear()
         self._offer = None
-        self.submit(Submission(self.id, WorkerLost(lost)))
+        for saga_id, found in list(self.store.sagas.items()):
+            if any(lost in (step.claim_worker, step.stale_worker) for step in found.steps):
+                self.submit(Submission(saga_id, WorkerLost(lost)))
 
     def thaw(self) -> None:
         """Frozen processes go on where they were: their handlers are called now, their results come late."""
@@ -187,28 +176,38 @@ class Rig:
         return result
 
     def accept(self, result: Result) -> None:
-        """Take note of what was committed."""
+        """Take note of what was committed, and tell parents and children what it means for them."""
         if result.claims:
-            texts = self.store.texts([self.id])[self.id]
-            self.queue += [self._attempt(claim, texts) for claim in result.claims]
+            saga_id = result.submission.saga_id
+            texts = self.store.texts([saga_id])[saga_id]
+            self.queue += [self._attempt(saga_id, claim, texts) for claim in result.claims]
         if self.heard is not None:
             self.heard(result)
+        while self.store.arrived:
+            self.submit(Submission(self.store.arrived.pop(0), Look()))
+        todo = errands(result)
+        if todo:
+            for submission in news(self.store, todo):
+                self.submit(submission)
 
-    def _attempt(self, claim: Claim, texts: Texts) -> Attempt:
+    def _attempt(self, saga_id: UUID, claim: Claim, texts: Texts) -> Attempt:
         def beat(progress: float | None) -> None:
             if progress is not None:
-                self.progress[claim.position] = progress
+                self.progress[saga_id, claim.position] = progress
 
-        return Attempt(self.id, self._new.name, self._new.request_id, self.graph, claim, self.worker, texts, beat=beat)
+        found = self.store.sagas[saga_id]
+        saga = found.saga
+        return Attempt(
+            saga_id, found.name, found.request_id, saga.graph, claim, self.worker, texts, depth=saga.depth, beat=beat
+        )
 
     def offer(self, trigger: Trigger | None = None) -> Offer:
         """What the worker can take on: everything, but of the steps that have crashed a worker one at a time, so that
         the one which does crash it does not take the others along for ever."""
         if self._offer is None or self._edition != registry.edition:
-            many = len(self.graph.steps) + 1
-            known = self._stand_ins.union(registry.handlers)
-            crashed = many if self.many_processes else 1
-            self._offer = Offer(self.worker, known, self._tokens.__next__, None, many, many, crashed)
+            known = registry.names().union(self._stand_ins.names if self._stand_ins else ())
+            crashed = _MANY if self.many_processes else 1
+            self._offer = Offer(self.worker, known, self._tokens.__next__, None, _MANY, _MANY, crashed)
             self._edition = registry.edition
         return replace(self._offer, crashed_slots=0) if self._crashed_runs(trigger) else self._offer
 
@@ -216,8 +215,33 @@ class Rig:
         """Whether such a step runs already; a result brings its own slot back."""
         if self.worker.int == 1 or self.many_processes:
             return False
-        ended = trigger.position if isinstance(trigger, AttemptTrigger) and not isinstance(trigger, Prepared) else None
-        return any(step.crashes and step.claimed and step.position != ended for step in self.loaded.steps)
+        ends = isinstance(trigger, AttemptTrigger) and not isinstance(trigger, Prepared)
+        return any(
+            step.crashes and step.claimed and not (ends and _same_claim(step, trigger))
+            for found in self.store.sagas.values()
+            for step in found.steps
+        )
+
+
+def _same_claim(step: StepRow, trigger: Any) -> bool:
+    return step.held_by(trigger.worker, trigger.token)
+
+
+def _due(found: Loaded) -> datetime | None:
+    """When the saga's next thing is due; None when nothing will be by itself."""
+    if found.saga.state not in ALIVE:
+        return None
+    times = [
+        step.due_at
+        for step in found.steps
+        if step.due_at is not None and not step.claimed and step.waits in (Wait.NONE, Wait.TIMER)
+    ]
+    return min(times, default=None)
+
+
+def _start(attempt: Attempt, store: RigStore) -> None:
+    """What a child saga's step does in its transaction."""
+    start_child(attempt, store)
 
 
 @contextmanager

@@ -12,23 +12,20 @@ The engine is the real one; no handler is called, nor need it exist.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from ..core.states import ALIVE
-from ..definitions.compiling import flat
 from ..definitions.context import StepContext
 from ..definitions.definition import SagaDefinition
-from ..definitions.handlers import Handler
-from ..definitions.registry import registry
-from ..definitions.steps import StepDefinition, read_items
 from ..engine.attempt import Attempt
 from .faults import Failure, Fault, quiet, raising
 from .rig import Participant
 from .run import SagaRun
+from .stand_ins import StandIns
 
 #: What a participant answers: an output, an exception that it raises, a fault, or a function of its `StepContext`.
 Answer = Mapping[str, Any] | Failure | Callable[[StepContext], Any] | None
@@ -46,9 +43,8 @@ class Script:
     """
 
     def __init__(self, definition: str | type[SagaDefinition], options: Mapping[str, Any]) -> None:
-        with _stand_ins(definition, options.get("steps")) as names:
-            #: What came of it so far: `state`, `statuses`, `outputs`, `history`, `clock` …
-            self.run = SagaRun(definition, options, {}, names)
+        #: What came of it so far: `state`, `statuses`, `outputs`, `history`, `clock` …
+        self.run = SagaRun(definition, options, {}, StandIns(definition, options.get("steps")))
         # A call that waits for the test's answer must not keep others from being made.
         self.run.rig.many_processes = True
         self._open: Expected | None = None
@@ -66,7 +62,8 @@ class Script:
         """Expect a call of the action or compensation `name`; go on with `reply`.
 
         Waits take no time: the clock is set forward to the call, if it comes later. `input`: what must be in the call's
-        input (other keys may be there too, unless `exact`). `step`: the step that must call, where several do the same.
+        input (other keys may be there too, unless `exact`). `step`: the step that must call, where several do the same
+        ("ship/label": a child saga's).
 
         Raises AssertionError when no such call comes, showing what came instead and the history.
         """
@@ -77,7 +74,7 @@ class Script:
     def expect_nothing(self) -> Script:
         """No call waits now: all are answered, and the next one comes later, if at all."""
         self._close()
-        if self.run.rig.fill(waits=False):
+        if self._fill(waits=False):
             raise AssertionError(self._unexpected())
         return self
 
@@ -116,7 +113,7 @@ class Script:
         Raises AssertionError for a call that nobody expected.
         """
         self._close()
-        if self.run.rig.fill(waits=True):
+        if self._fill(waits=True):
             raise AssertionError(self._unexpected())
         return self.run
 
@@ -138,14 +135,30 @@ class Script:
     def _answered(self) -> None:
         self._open = None
 
+    def _fill(self, *, waits: bool) -> bool:
+        """Whether a call waits for an answer."""
+        while self.run.rig.fill(waits=waits):
+            self._run_own()
+            if self.run.rig.queue:
+                return True
+        return False
+
+    def _run_own(self) -> None:
+        """What calls nobody goes on by itself: child sagas start, conditions are looked at, lists are joined."""
+        rig = self.run.rig
+        while (attempt := next(filter(rig.calls_nobody, rig.queue), None)) is not None:
+            rig.queue.remove(attempt)
+            self.run.run_attempt(attempt)
+
     def _take(self, expected: Expected) -> Attempt:
         """The call that is expected; the clock is set forward to it."""
         rig = self.run.rig
-        rig.fill(waits=True)
+        self._fill(waits=True)
         found = expected.choose(rig.queue)
         more = found is None
         while more:
             rig.look()
+            self._run_own()
             found = expected.choose(rig.queue)
             more = found is None and rig.pass_time()
         if found is None:
@@ -154,13 +167,19 @@ class Script:
         return found
 
     def _came(self) -> str:
-        calls = ", ".join(map(_shown, self.run.rig.queue))
+        calls = ", ".join(self.shown(attempt) for attempt in self.run.rig.queue)
         if calls:
             return calls
         return f"nothing: the saga {'waits' if self.run.rig.loaded.saga.state in ALIVE else 'has ended'}"
 
     def _unexpected(self) -> str:
         return self.complaint("no more calls", self._came())
+
+    def shown(self, attempt: Attempt) -> str:
+        """A call, for a message."""
+        found = _input(attempt)
+        step = f"{self.run.rig.name_of(attempt)}, attempt {attempt.claim.attempt}"
+        return f"{attempt.handler_name} ({step})" + ("" if found is None else f" with input {_json(found)}")
 
     def complaint(self, expected: str, came: str) -> str:
         """What a failing test says."""
@@ -202,7 +221,9 @@ class Expected:
 
     def choose(self, calls: Sequence[Attempt]) -> Attempt | None:
         """The call that is meant: of several, the first one whose input is right."""
-        mine = [call for call in calls if call.handler_name == self._name and self._step in ("", call.spec.name)]
+        path = self._script.run.rig.name_of
+        mine = [call for call in calls if call.handler_name == self._name]
+        mine = [call for call in mine if self._step in ("", call.spec.name, path(call))]
         right = [call for call in mine if not self._wrong(call)]
         return next(iter(right or mine), None)
 
@@ -216,7 +237,7 @@ class Expected:
         script, run = self._script, self._script.run
         script._answered()
         attempt = script._take(self)
-        (run.undo_called if attempt.claim.undo else run.called).append(attempt.spec.name)
+        (run.undo_called if attempt.claim.undo else run.called).append(run.rig.name_of(attempt))
         answering = _Answering(make(attempt))
         if fault is not None:
             fault.befall(run.rig, attempt, answering)
@@ -227,7 +248,7 @@ class Expected:
         if not attempt.claim.undo and _input(attempt) is None:
             raise AssertionError(script.complaint(f"a call of {self}", "an input that could not be worked out"))
         if self._wrong(attempt):
-            raise AssertionError(script.complaint(f"a call of {self}", _shown(attempt)))
+            raise AssertionError(script.complaint(f"a call of {self}", script.shown(attempt)))
         return script
 
 
@@ -274,40 +295,5 @@ def _contains(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def _shown(attempt: Attempt) -> str:
-    found = _input(attempt)
-    step = f"{attempt.spec.name}, attempt {attempt.claim.attempt}"
-    return f"{attempt.handler_name} ({step})" + ("" if found is None else f" with input {_json(found)}")
-
-
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=repr)
-
-
-@contextmanager
-def _stand_ins(definition: str | type[SagaDefinition], own: Sequence[Any] | None) -> Iterator[frozenset[str]]:
-    """While the saga is prepared, handlers that are not registered here (another service has them) are stood in for."""
-    names: dict[str, bool] = {}
-    for step in _steps(definition, own):
-        names |= {step.action: False, **({step.compensation: True} if step.compensation else {})}
-    missing = {name: undo for name, undo in names.items() if name not in registry.handlers}
-    for name, undo in missing.items():
-        registry.add_handler(Handler(name, _nobody, undo))
-    try:
-        yield frozenset(missing)
-    finally:
-        for name in missing:
-            del registry.handlers[name]
-        # What was worked out with them must not be taken for today's code.
-        registry.edition += bool(missing)
-
-
-def _steps(definition: str | type[SagaDefinition], own: Sequence[Any] | None) -> Sequence[StepDefinition]:
-    if own is not None:
-        return flat(read_items(own))
-    found = registry.definition(definition) if isinstance(definition, str) else definition
-    return found.step_definitions()
-
-
-def _nobody(context: StepContext) -> None:
-    """Stands in for a handler; it is never called."""

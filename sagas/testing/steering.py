@@ -6,10 +6,14 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from ..core import triggers as t
 from ..core.payload import object_text, to_text
-from ..store.base import Payload, Submission
+from ..core.waiting import ALREADY
+from ..engine.children import check_parent
+from ..exceptions import AnswerRefusedError
+from ..store.base import Payload, Result, Submission, Verdict
 
 if TYPE_CHECKING:
     from .rig import Rig
@@ -18,9 +22,11 @@ _LIMIT = 1_000_000
 
 
 class Steering:
-    """The verbs of `SagaRun`. All return the run: go on with `drain()` or `finish()`."""
+    """The verbs of `SagaRun` and of its children. All return the one they were called on: go on with `drain()` or
+    `finish()`."""
 
     rig: Rig
+    id: UUID
 
     def signal(self, name: str, payload: Any = None) -> Self:
         """See `Saga.signal`."""
@@ -28,26 +34,40 @@ class Steering:
         return self._submit(t.Signal(name, f"signal:{text}"), Payload(output=text))
 
     def complete_step(self, step: str, output: Any = None) -> Self:
-        """Whoever has the token of a `Pending` step (or of its compensation) says that the work is done."""
-        return self._answer(step, ok=True, output=_text(output))
+        """Whoever has the token of a `Pending` step (or of its compensation) says that the work is done. The same
+        answer twice is harmless; one that comes too late or contradicts an earlier one raises `AnswerRefusedError`."""
+        return self._answer(step, ok=True, output=_text(output), nothing=output is None)
 
     def fail_step(self, step: str, message: str = "", *, code: str = "rejected") -> Self:
         """… or that it failed."""
         return self._answer(step, ok=False, code=code, message=message)
 
-    def _answer(self, step: str, *, ok: bool, output: str = "", code: str = "", message: str = "") -> Self:
+    def _answer(
+        self, step: str, *, ok: bool, output: str = "", nothing: bool = False, code: str = "", message: str = ""
+    ) -> Self:
         at = self._at(step)
-        row = self.rig.loaded.steps[at]
+        row = self.rig.store.sagas[self.id].steps[at]
         undo = row.undo_attempt > 0
         attempt = row.undo_attempt if undo else row.attempt
         said = json.dumps([undo, row.round, ok, output, code, message])
-        return self._submit(
-            t.Answer(at, row.round, attempt, undo, ok, said, code, message), Payload(output=output) if ok else None
-        )
+        kept = ok and not (undo and nothing)
+        trigger = t.Answer(at, row.round, attempt, undo, ok, said, code, message)
+        result = self._result(trigger, Payload(output=output) if kept else None)
+        if result.verdict is Verdict.IGNORED and result.reason != ALREADY:
+            raise AnswerRefusedError(result.reason, saga_id=self.id, step=step)
+        return self
 
     def cancel(self, reason: str = "") -> Self:
         """See `Saga.cancel`."""
         return self._submit(t.Cancel("test", reason))
+
+    def compensate(self, reason: str = "") -> Self:
+        """See `Saga.compensate`."""
+        return self._submit(t.Compensate("test", reason))
+
+    def retry(self, reason: str = "") -> Self:
+        """See `Saga.retry`."""
+        return self._submit(t.Retry("test", reason))
 
     def pause(self, reason: str = "") -> Self:
         """See `Saga.pause`."""
@@ -94,16 +114,21 @@ class Steering:
         return self._submit(t.Assign("test", "", None, self._at(step), owner, next_try))
 
     def _at(self, step: str) -> int:
-        names = self.rig.graph.names
+        names = self.rig.store.sagas[self.id].saga.graph.names
         if step not in names:
             raise ValueError(f"expected the name of a step of this saga ({', '.join(names)}), got {step!r}")
         return names[step]
 
     def _submit(self, trigger: t.Trigger, payload: Payload | None = None) -> Self:
-        result = self.rig.submit(Submission(self.rig.id, trigger, payload))
+        self._result(trigger, payload)
+        return self
+
+    def _result(self, trigger: t.Trigger, payload: Payload | None = None) -> Result:
+        check_parent(self.rig.store, self.id, trigger)
+        result = self.rig.submit(Submission(self.id, trigger, payload))
         if result.error is not None:
             raise result.error
-        return self
+        return result
 
 
 def _text(value: Any) -> str:

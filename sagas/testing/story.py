@@ -10,9 +10,8 @@ from ..core.graph import Graph
 from ..core.history import AT_ONCE, Entry
 
 
-def story(graph: Graph, history: Sequence[Entry]) -> str:
+def story(graph: Graph, history: Sequence[Entry], begin: datetime) -> str:
     """One line per entry: its number, the time since the start, what happened, and what changed."""
-    begin = history[0].at
     return "\n".join(_line(graph, entry, begin) for entry in history)
 
 

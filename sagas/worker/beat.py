@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -13,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from ..conf import app_settings
 from ..core.triggers import HandedBack, WorkerLost
 from ..crash import crash_point
+from ..definitions.ids import id_text
 from ..engine.takeover import claims_of, forget, sagas_of
 from ..models import Step
 from ..models import Worker as WorkerRow
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 BEAT = 1.0
 #: Seconds between two audits: a walk over the living sagas.
 AUDIT = 10.0
+#: Running steps that a worker's row names.
+SHOWN = 20
 
 
 class Beat(Part):
@@ -67,7 +71,7 @@ class Beat(Part):
         """One beat."""
         worker = self._worker
         depths = worker.consumer.depths() if worker.consumer is not None else {}
-        if not worker.identity.beat(free_slots=worker.slots.offer()[0], depths=depths):
+        if not worker.identity.beat(free_slots=worker.slots.offer()[0], depths=depths, running=self._running()):
             logger.error("this process was taken for dead: it starts anew", extra={"action": "reborn"})
             worker.identity.renew()
         self.tell_progress()
@@ -78,6 +82,16 @@ class Beat(Part):
         if now - self._audited_at > max(AUDIT, app_settings().LEASE.total_seconds() / 2):
             self._audited_at = now
             self.audit()
+
+    def _running(self) -> dict[str, Any]:
+        """For people: how many handlers run here, and the first of them, in the order in which they were claimed."""
+        runs = [run for run in list(self._worker.runs.values()) if run.stage is Stage.RUNNING]
+        first = sorted(runs, key=attrgetter("claimed_at"))[:SHOWN]
+        steps = [
+            {"saga": id_text(run.attempt.saga_id), "step": run.attempt.spec.name, "undo": run.attempt.claim.undo}
+            for run in first
+        ]
+        return {"count": len(runs), "steps": steps}
 
     def tell_progress(self) -> None:
         """How far handlers say that they are: for people, so beside the saga's transitions."""

@@ -268,6 +268,10 @@ def _continued(result: Result) -> Texts | None:
         context = json.dumps(
             {**json.loads(context), **json.loads(payload.context)}, ensure_ascii=False, separators=(",", ":")
         )
-    outputs = known.outputs if trigger.undo else {**known.outputs, trigger.position: payload.output}
+    outputs, undo_outputs = known.outputs, known.undo_outputs
+    if not trigger.undo:
+        outputs = {**outputs, trigger.position: payload.output}
+    elif payload.output is not None:
+        undo_outputs = {**undo_outputs, trigger.position: payload.output}
     inputs = {**known.inputs, **payload.inputs} if payload.inputs else known.inputs
-    return Texts(result.saga.revision, context, dict(inputs), outputs)
+    return Texts(result.saga.revision, context, dict(inputs), outputs, undo_outputs)

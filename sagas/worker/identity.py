@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F
@@ -47,12 +48,11 @@ class Identity:
         self.id = new_id()
         self.register()
 
-    def beat(self, *, free_slots: int, depths: Mapping[str, int]) -> bool:
+    def beat(self, *, free_slots: int, depths: Mapping[str, int], running: Mapping[str, Any] | None = None) -> bool:
         """Say that this process lives; False when others have taken it for dead."""
         rows = Worker.objects.using(app_settings().DATABASE).filter(pk=self.id, dead=False)
-        return bool(
-            rows.update(beat=F("beat") + 1, free_slots=free_slots, queue_depths=dict(depths), beat_at=timezone.now())
-        )
+        seen = {"free_slots": free_slots, "queue_depths": dict(depths), "running": running}
+        return bool(rows.update(beat=F("beat") + 1, beat_at=timezone.now(), **seen))
 
     def retire(self, *, holds_claims: bool) -> None:
         """The process ends: its row goes, or says dead so that others take its claims over at once."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from ..engine.connections import for_handlers_alone
 from .run import Run
 
 
@@ -30,6 +31,7 @@ class Pool:
         self._queue.put(run)
 
     def _loop(self) -> None:
+        for_handlers_alone()
         try:
             while (run := self._queue.get()) is not None:
                 self._work(run)

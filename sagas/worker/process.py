@@ -27,7 +27,9 @@ from ..transports import (
     declare,
     publisher_for,
 )
+from .batcher import Batcher
 from .beat import Beat
+from .clerk import Clerk
 from .committer import Committer
 from .identity import Identity
 from .inbox import Inbox, Item
@@ -75,6 +77,8 @@ class Worker:
         self.beat = Beat(self)
         self.watchdog = Watchdog(self)
         self.limits = Limits(self)
+        self.clerk = Clerk(self)
+        self.batcher = Batcher(self)
         self.consumer = self._make_consumer(queues, prefetch or settings.PREFETCH) if consume else None
         #: Runs by token: everything claimed in this process whose end is not committed yet.
         self.runs: dict[tuple[UUID, int], Run] = {}
@@ -104,7 +108,7 @@ class Worker:
             _declare(found)
         self.identity.register()
         self.pool.start()
-        for part in (self.committer, self.beat, self.sweeper, self.watchdog, self.limits):
+        for part in (self.committer, self.beat, self.sweeper, self.watchdog, self.limits, self.clerk, self.batcher):
             part.start()
         if self.consumer is not None:
             self.consumer.start()
@@ -117,6 +121,8 @@ class Worker:
             self.draining = True
             self.sweeper.wake()
             self.limits.stop()
+            self.clerk.stop()
+            self.batcher.stop()
             self.inbox.nudge()
 
     def join(self, poll: Callable[[], None] | None = None) -> int:
@@ -131,9 +137,8 @@ class Worker:
         return 3 if self.fatal else 0
 
     def _is_done(self) -> bool:
-        return (
-            self.beat.looked and self.sweeper.found_nothing and self.limits.idle and not self.runs and self.inbox.idle
-        )
+        found_nothing = self.sweeper.found_nothing and self.batcher.idle
+        return self.beat.looked and found_nothing and self.limits.idle and not self.runs and self.inbox.idle
 
     def _drain(self) -> None:
         grace = app_settings().GRACE.total_seconds()
@@ -150,6 +155,8 @@ class Worker:
         self.inbox.close()
         self.committer.join(max(1.0, end - time.monotonic()))
         self.beat.join(5.0)
+        self.clerk.join(5.0)
+        self.batcher.join(5.0)
         if self.consumer is not None:
             self.consumer.stop(2.0)
         self.pool.stop(0.2)
@@ -245,12 +252,12 @@ class Worker:
 
     def _ended_atomic(self, run: Run, result: Result) -> None:
         result.submission.sender = run
-        self.settled(run)
         self.committer.remember([result])
         self.sweeper.run_errands(result)
         self.committer.handle_claims([result], time.monotonic())
         self.committer.wake(result)
         self.limits.note([result])
+        self.settled(run)  # not before: a burst ends when nothing runs
         self.inbox.nudge()
 
     def _put(self, submission: Submission, run: Run) -> None:

@@ -44,6 +44,8 @@ class Sweeper(Part):
         self._looked_at: deque[Result] = deque()
         self._pending: set[UUID] = set()
         self._errands: deque[Errand] = deque()
+        #: What it has said and has no answer to yet: more may come of it.
+        self._said: set[int] = set()
         self._down = False
         #: The last sweep found no due saga that this process could run: a burst may end.
         self.found_nothing = False
@@ -106,7 +108,7 @@ class Sweeper(Part):
                 break
             after = page[-1]
         # Woken meanwhile: what was looked at before that may be out of date.
-        left = self._pending or self._looked_at or self._errands
+        left = self._pending or self._looked_at or self._errands or self._said
         self.found_nothing = not (put or left or self._wake.is_set())
         return put >= slots > PAGE // 2
 
@@ -114,7 +116,6 @@ class Sweeper(Part):
         todo = [self._errands.popleft() for _ in range(len(self._errands))]
         if not todo:
             return
-        crash_point("errand")
         try:
             for submission in news(self._worker.store, todo):
                 self._put(submission)
@@ -168,7 +169,14 @@ class Sweeper(Part):
                 self._put(Submission(result.submission.saga_id, NoHandler(position)))
 
     def _put(self, submission: Submission) -> None:
-        self._worker.inbox.put(Item(submission))
+        self._said.add(id(submission))
+        self._worker.inbox.put(Item(submission, self._heard))
+
+    def _heard(self, result: Result) -> None:
+        # In the committer's thread, when what has to follow is here: only then may a burst end.
+        self._said.discard(id(result.submission))
+        if self._worker.burst and not self._said:
+            self.wake()
 
 
 def _foreign(result: Result, own: UUID) -> set[UUID]:

@@ -6,6 +6,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from sagas.engine.rollup import horizon
+
 #: What each role may do. None = nobody is logged in; "all" = a superuser.
 ROLES: dict[str, list[str] | str | None] = {
     "anonymous": None,
@@ -18,11 +20,22 @@ ROLES: dict[str, list[str] | str | None] = {
     "steerer": ["view_saga", "steer_saga"],
     "approver": ["view_saga", "approve_saga"],
     "resolver": ["view_saga", "resolve_saga"],
+    "restarter": ["view_saga", "restart_saga"],
+    "signaller": ["view_saga", "signal_saga"],
+    "starter": ["view_saga", "start_saga"],
+    "revealer": ["view_saga", "reveal_saga"],
     "blind": [
         "compensate_saga", "retry_saga", "cancel_saga", "pause_saga", "steer_saga", "approve_saga", "resolve_saga",
+        "restart_saga", "signal_saga", "start_saga", "reveal_saga",
     ],
     "superuser": "all",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def complete_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting waits for nobody: what a thread before this test has left open writes nothing any more."""
+    monkeypatch.setattr(horizon, "_writers", lambda alias: frozenset())
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from sagas.models import Saga
 
-VERBS = ("compensate", "cancel", "retry", "run_now", "pause", "resume")
+VERBS = ("compensate", "cancel", "retry", "run_now", "pause", "resume", "restart", "signal")
 STEP_VERBS = ("approve", "deny", "retry_with", "skip", "resolve", "assign", "roll_back_to")
 LIST = reverse("admin:sagas_saga_changelist")
 
@@ -66,13 +66,13 @@ def step_buttons(response: Any) -> dict[str, set[str]]:
     return {names[position]: verbs for position, verbs in zip(positions, found, strict=True)}
 
 
-def ask_step(client: Client, verb: str, saga: Saga, step: str, **fields: Any) -> Any:
+def ask_step(client: Client, verb: str, saga: Saga, step: str, /, **fields: Any) -> Any:
     """Press a step's button."""
     position = saga.steps.get(name=step).position
     return client.post(act(verb), {"saga": item(saga), "step": str(position), "origin": "page"} | fields)
 
 
-def confirm_step(client: Client, verb: str, saga: Saga, step: str, **fields: Any) -> Any:
+def confirm_step(client: Client, verb: str, saga: Saga, step: str, /, **fields: Any) -> Any:
     """Press the button of its confirmation, and look at where that leads."""
     typed = {"confirmed": "yes", "reason": "the customer called"}
     return ask_step(client, verb, saga, step, **(typed | fields))

@@ -5,15 +5,29 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sagas import StepContext, action, compensation, parallel, step
+from sagas import SagaDefinition, StepContext, action, compensation, parallel, step
+from sagas.core.children import child_id
 from sagas.core.claims import Claim, Offer
 from sagas.core.retry import RetryPolicy
 from sagas.core.states import SagaState
-from sagas.core.triggers import Completed, InDoubt, Look, NoHandler, Rejected, Unrecorded, Waits, WorkerLost
+from sagas.core.triggers import (
+    ChildStarted,
+    Completed,
+    InDoubt,
+    Look,
+    NoHandler,
+    OpenedOut,
+    Rejected,
+    Unrecorded,
+    Waits,
+    WorkerLost,
+)
 from sagas.definitions.tokens import make_token
+from sagas.engine.start import prepare
 from sagas.models import Saga
 from sagas.store import get_store
 from sagas.store.base import Payload, Submission
@@ -55,7 +69,7 @@ def claims(saga: Saga) -> list[Claim]:
     """Claim what is ready, as a worker with slots for everything."""
     offer = Offer(
         WORKER,
-        frozenset({"admin_tests.do", "admin_tests.undo"}),
+        frozenset({"admin_tests.do", "admin_tests.undo", "saga:admin_short"}),
         lambda: next(_tokens),
         slots=100,
         action_slots=100,
@@ -123,6 +137,66 @@ def waiting(**options: Any) -> Saga:
 
 def completed(**options: Any) -> Saga:
     return finish(start(**options))
+
+
+class Short(SagaDefinition):
+    """One that can be started again: it has a definition."""
+
+    name = "admin_short"
+    steps = [step("charge", action="admin_tests.do", compensation="admin_tests.undo")]
+
+
+def ended(**options: Any) -> Saga:
+    """Completed, of a definition."""
+    return finish(Saga.objects.start("admin_short", **({"context": {"number": "A-1"}} | options)))
+
+
+@dataclass
+class Order:
+    """The context of an order."""
+
+    number: str
+    express: bool = False
+
+
+class Typed(SagaDefinition):
+    """One whose context has a model."""
+
+    name = "admin_typed"
+    context_model = Order
+    steps = [step("charge", action="admin_tests.do", compensation="admin_tests.undo")]
+
+
+def ended_typed() -> Saga:
+    """Completed, of a definition whose context has a model."""
+    return finish(Saga.objects.start("admin_typed", context={"number": "A-1"}))
+
+
+def family(**options: Any) -> tuple[Saga, Saga]:
+    """A saga whose step `ship` waits for its child, and the child, which has just been started."""
+    saga = start(**{"steps": [one_step("ship")[0], step("ship", saga="admin_short")]} | options)
+    advance(saga, 1)
+    (claim,) = claims(saga)
+    new = prepare("admin_short", context={"number": "A-1"})
+    new.id = child_id(saga.pk, "ship", 1)
+    new.parent, new.parent_step, new.parent_round, new.depth = saga.pk, "ship", 1, 1
+    get_store().insert([new])
+    submit(saga, ChildStarted(claim.position, WORKER, claim.token, look=True))
+    return fresh(saga), Saga.objects.get(pk=new.id)
+
+
+class Locked(SagaDefinition):
+    """One at a time per order, with a handler that says how far it is."""
+
+    name = "admin_locked"
+    lock = "order:{number}"
+    steps = [step("charge", action="admin_tests.do", compensation="admin_tests.undo", heartbeat_timeout=30)]
+
+
+def locked(number: str = "A-1") -> Saga:
+    """It has the lock, or waits for it."""
+    saga: Saga = Saga.objects.start("admin_locked", context={"number": number})
+    return saga
 
 
 def compensating(**options: Any) -> Saga:
@@ -242,6 +316,72 @@ def paused(**options: Any) -> Saga:
     return saga.pause(reason="stock-taking", actor="ines")
 
 
+class Secret(SagaDefinition):
+    """One with something to hide, beside what every project hides."""
+
+    name = "admin_secret"
+    sensitive = ("customer.street",)
+    steps = [
+        step(
+            "charge",
+            action="admin_tests.do",
+            compensation="admin_tests.undo",
+            input={"amount": 5, "card_number": "CANARY-input"},
+        ),
+        step("ship", action="admin_tests.do", compensation="admin_tests.undo"),
+    ]
+
+
+#: Everything that is to be hidden holds this word.
+CANARY = "CANARY"
+
+
+def secret(**options: Any) -> Saga:
+    """Its context, an input, an output and what a compensation returned hold secrets; it is rolled back."""
+    context = {
+        "number": "A-1",
+        "token": "CANARY-context",
+        "customer": {"name": "ines", "street": "CANARY-street"},
+        "cards": [{"cardNumber": "CANARY-list", "brand": "visa"}],
+    }
+    saga: Saga = Saga.objects.start("admin_secret", **({"context": context} | options))
+    (claim,) = claims(saga)
+    complete(saga, claim, {"receipt": "R-7", "client_secret": "CANARY-output"})
+    (claim,) = claims(saga)
+    submit(saga, Rejected(claim.position, WORKER, claim.token, code="closed", message="closed"))
+    (claim,) = claims(saga)
+    complete(saga, claim, {"refund": "R-8", "api_key": "CANARY-undo"})
+    return fresh(saga)
+
+
+def opened_out(count: int, *, doubtful: int = 0, done: int = 0) -> Saga:
+    """`pack` is done for `count` elements: the first ones are in doubt, those behind them done."""
+    packing = step("pack", action="admin_tests.do", compensation="admin_tests.undo", for_each="context.lines")
+    simple = {"action": "admin_tests.do", "compensation": "admin_tests.undo"}
+    saga = start(steps=[step("first", **simple), packing, step("last", **simple)])
+    advance(saga, 1)
+    (claim,) = claims(saga)
+    submit(saga, OpenedOut(claim.position, WORKER, claim.token, count=count))
+    for number, claim in enumerate(claims(saga)[: doubtful + done]):
+        if number < doubtful:
+            submit(saga, InDoubt(claim.position, WORKER, claim.token, code="TimeoutError", message="no answer"))
+        else:
+            complete(saga, claim)
+    return fresh(saga)
+
+
+def parent(**state: Any) -> tuple[Saga, Saga]:
+    """A saga and the child that its step `ship` has started; `state`: columns of the child."""
+    simple = {"action": "admin_tests.do", "compensation": "admin_tests.undo"}
+    saga = start(steps=[step("pay", **simple), step("ship", saga="admin_short")])
+    advance(saga, 1)
+    saga.steps.filter(name="ship").update(attempt=1, status="waiting", waits="child")
+    values = {"name": "admin_short", "graph": start(steps=[]).graph, "wake_at": saga.created_at, "depth": 1} | state
+    row = saga.steps.get(name="ship")
+    child = Saga.objects.create(id=row.child_id, parent=saga, parent_step="ship", parent_round=1, **values)
+    return fresh(saga), child
+
+
 def token(saga: Saga, name: str = "ship", *, undo: bool = False) -> str:
     """What the current attempt's handler got as `ctx.token`."""
     row = saga.steps.get(name=name)
@@ -269,6 +409,7 @@ PLIGHTS = {
         awaiting_approval,
         awaiting_undo,
         paused,
+        secret,
     )
 }
 

@@ -1,5 +1,6 @@
 """Compensate and retry: the confirmation, the reason, sagas that moved, and what is written down."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -377,3 +378,75 @@ def test_messages__name_only_some(operator: Client, monkeypatch: pytest.MonkeyPa
     assert sum(saga.ulid in first for saga in good) == 2
     assert len(others) == 3
     assert others[-1] == "2 more were refused."
+
+
+# -- restart ----------------------------------------------------------------------------------------------------------
+
+
+def test_restart__shows_what_is_started_and_leads_to_it(operator: Client) -> None:
+    saga = scenes.ended(owner="ann")
+
+    asked = operator.post(pages.act("restart"), {"saga": pages.item(saga), "origin": "page"})
+    done = pages.confirm(operator, "restart", saga, origin="page", context='{"number": "A-2"}')
+
+    assert "Starts admin_short, version 1 steps: charge owner: ann" in pages.text(asked)
+    assert json.loads(asked.context["form"]["context"].value()) == {"number": "A-1"}
+    new = Saga.objects.exclude(pk=saga.pk).get()
+    assert (new.context, new.owner, new.tags) == ({"number": "A-2"}, "ann", [f"restart-of:{saga.ulid}"])
+    assert done.headers["Location"] == pages.page(saga)
+    page = operator.get(pages.page(saga))
+    assert pages.told(page) == [f"1 new saga is started: {new}"]
+    assert pages.page(new) in page.content.decode()
+    entry = saga.history.order_by("-id")[0]
+    assert (entry.kind, entry.actor, entry.reason) == ("restart", "superuser", "the customer called")
+    assert {log.object_id: log.change_message for log in LogEntry.objects.all()} == {
+        str(saga.pk): "Restart: the customer called",
+        str(new.pk): f"Restart ({saga.ulid}): the customer called",
+    }
+
+
+def test_restart__twice_from_one_page_starts_one(operator: Client) -> None:
+    saga = scenes.ended()
+
+    pages.confirm(operator, "restart", saga)
+    again = pages.confirm(operator, "restart", saga, context='{"number": "A-3"}')
+
+    assert Saga.objects.count() == 2
+    assert "changed since you looked" in pages.told(again)[-1]
+    assert again.context["form"]["context"].value() == '{"number": "A-3"}'
+
+
+def test_restart__a_context_that_the_definition_does_not_take_is_said_at_the_field(operator: Client) -> None:
+    saga = scenes.ended_typed()
+
+    again = pages.confirm(operator, "restart", saga, context='{"number": 7}', reason="with another number")
+
+    form = again.context["form"]
+    assert "number: expected text, got int" in form.errors["context"][0]
+    assert form["context"].value() == '{"number": 7}'
+    assert form["reason"].value() == "with another number"
+    assert Saga.objects.count() == 1
+    assert not LogEntry.objects.exists()
+
+
+def test_restart__one_at_a_time(operator: Client) -> None:
+    assert pages.confirm(operator, "restart", scenes.ended(), scenes.ended()).status_code == 400
+    assert "restart_selected" not in operator.get(pages.LIST).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (scenes.failed, "expected state completed or compensated, got failed"),
+        (scenes.completed, "expected a definition 'admin_order', there is none"),
+    ],
+    ids=["failed", "of no definition"],
+)
+def test_restart__not_possible(operator: Client, made: Callable[[], Saga], why: str) -> None:
+    saga = made()
+
+    assert why in pages.text(operator.post(pages.act("restart"), {"saga": pages.item(saga)}))
+    pages.confirm(operator, "restart", saga)
+
+    assert Saga.objects.count() == 1
+    assert not LogEntry.objects.exists()

@@ -90,6 +90,18 @@ def test_facts_and_payloads(operator: Client) -> None:
     assert '{ "number": "A-1", "city": "Évora" }' in text or '{ "city": "Évora", "number": "A-1" }' in text
     assert 'Input of charge_payment { "amount": 1250 }' in text
     assert 'Output of create_order { "id": 0 }' in text
+    assert "Output of the compensation" not in text
+
+
+def test_payloads__what_a_compensation_returned(operator: Client) -> None:
+    saga = scenes.compensating()
+    (claim,) = scenes.claims(saga)
+    scenes.complete(saga, claim, {"refund": "R-7"})
+
+    text = pages.text(operator.get(pages.page(saga)))
+
+    name = saga.steps.get(position=claim.position).name
+    assert f'Output of the compensation of {name} {{ "refund": "R-7" }}' in text
 
 
 def test_subject__without_the_right_to_see_it_no_link(client_of: Callable[[str], Client]) -> None:
@@ -148,7 +160,8 @@ def test_queries__do_not_grow_with_the_saga(operator: Client) -> None:
 
     many = [step(f"step_{i}", action="admin_tests.do", no_compensation="reads") for i in range(40)]
 
-    assert queries(scenes.start(steps=many[:1])) == queries(scenes.completed(steps=many)) <= 14
+    assert queries(scenes.start(steps=many[:1])) == queries(scenes.start(steps=many)) <= 14
+    assert queries(scenes.completed(steps=many)) <= 14
 
 
 def test_json__is_cut_where_a_page_would_drown(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,3 +270,62 @@ def test_no_steps(operator: Client) -> None:
 
     assert "It has no steps." in text
     assert "Progress 0/0" in text
+
+
+# -- locks and heartbeats ---------------------------------------------------------------------------------------------
+
+
+def test_lock__who_has_it_and_who_waits(operator: Client) -> None:
+    holder, second, third = (scenes.locked() for _ in range(3))
+    scenes.locked("another")
+
+    has, waits = (operator.get(pages.page(saga)) for saga in (holder, third))
+
+    assert f"Lock order:A-1 (held), behind it wait {second}, {third} " in pages.text(has).replace(" ,", ",")
+    assert f"Lock order:A-1 (it waits for it), held by {holder} " in pages.text(waits)
+    assert f'<a href="{pages.page(holder)}">' in waits.content.decode()
+    assert pages.text(operator.get(pages.LIST)).count("waits for the lock order:A-1") == 2
+    scenes.finish(holder)
+    ended = pages.text(operator.get(pages.page(holder)))
+    assert "Lock order:A-1 " in ended
+    assert "(held)" not in ended
+
+
+def test_lock__a_line_is_one_query_however_long(operator: Client) -> None:
+    holder = scenes.locked()
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            operator.get(pages.page(holder))
+        counts.append(sum("sagas_sagalock" in query["sql"] for query in queries))
+        for _ in range(8):
+            scenes.locked()
+
+    assert counts == [1, 1]
+    assert "and others" in pages.text(operator.get(pages.page(holder)))
+
+
+def test_lock__of_no_lock_is_no_query(operator: Client) -> None:
+    saga = scenes.started()
+
+    with CaptureQueriesContext(connection) as queries:
+        assert "Lock " not in pages.text(operator.get(pages.page(saga)))
+
+    assert not any("sagas_sagalock" in query["sql"] for query in queries)
+
+
+def test_step__says_how_far_it_is_and_how_often_it_must(operator: Client) -> None:
+    saga = scenes.locked()
+    row = saga.steps.filter(name="charge")
+    before = pages.text(operator.get(pages.page(saga)))
+    (claim,) = scenes.claims(saga)
+
+    row.update(progress=0.456, progress_token=claim.token)
+    running = pages.text(operator.get(pages.page(saga)))
+    row.update(progress_token=claim.token + 1)
+    earlier = pages.text(operator.get(pages.page(saga)))
+
+    assert "progress" not in before.lower().replace("progress 0/1", "")
+    assert "ended when it is silent" not in before
+    assert "progress 45 % ended when it is silent for 30 s" in running
+    assert "progress 45 %" not in earlier

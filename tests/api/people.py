@@ -14,7 +14,7 @@ URL = "/api/sagas/"
 #: What acts on sagas, all of it.
 ACTING = (
     "compensate_saga", "retry_saga", "cancel_saga", "pause_saga", "steer_saga", "approve_saga", "resolve_saga",
-    "signal_saga",
+    "signal_saga", "restart_saga",
 )  # fmt: skip
 #: Permissions by role; the boss is a superuser.
 ROLES: dict[str, tuple[str, ...]] = {
@@ -30,6 +30,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "approver": ("view_saga", "approve_saga"),
     "resolver": ("view_saga", "resolve_saga"),
     "signaller": ("view_saga", "signal_saga"),
+    "restarter": ("view_saga", "restart_saga"),
     "blind": ACTING,
     "boss": (),
 }

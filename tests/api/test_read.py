@@ -26,6 +26,7 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
     saga.steps.filter(pk=first.pk).update(
         status=StepStatus.COMPENSATED,
         output=[1],
+        undo_output={"refund": 3},
         attempt=2,
         executed_at=AT,
         compensated_at=AT,
@@ -81,6 +82,7 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
                 "compensation": "api.undo",
                 "input": {"number": 1},
                 "output": [1],
+                "undo_output": {"refund": 3},
                 "status": "compensated",
                 "round": 1,
                 "attempt": 2,
@@ -103,6 +105,7 @@ def test_body__whole(owner: Caller, started: Callable[..., Saga]) -> None:
                 "compensation": "",
                 "input": {},
                 "output": None,
+                "undo_output": None,
                 "status": "failed",
                 "round": 2,
                 "attempt": 0,

@@ -47,6 +47,7 @@ ADDRESSES: dict[str, tuple[str, dict[str, object], Plight]] = {
     "saga-roll-back-to": ("/api/sagas/{id}/roll-back-to/", DEBT, scenes.started),
     "saga-assign": ("/api/sagas/{id}/assign/", DEBT | {"owner": "ines"}, scenes.debt),
     "saga-signal": ("/api/sagas/{id}/signal/", {"name": "paid", "payload": {"id": 7}}, scenes.awaiting_signal),
+    "saga-restart": ("/api/sagas/{id}/restart/", ACT, scenes.ended),
     "answers": ("/api/sagas/answers/", {"token": TOKEN, "output": {"id": 7}}, scenes.awaiting_answer),
     "schema": ("/api/schema/", {}, scenes.started),
     "unknown": ("/api/sagas/{id}/nothing/", {}, scenes.started),
@@ -59,9 +60,9 @@ SEES_IT = dict.fromkeys(SEERS, 200)
 NOBODY = dict.fromkeys(ROLES, 404)
 
 
-def only(role: str) -> dict[str, int]:
+def only(role: str, status: int = 200) -> dict[str, int]:
     """One role may act, and the boss; who sees the saga is told that they may not."""
-    return dict.fromkeys(SEERS, 403) | {role: 200, "boss": 200}
+    return dict.fromkeys(SEERS, 403) | {role: status, "boss": status}
 
 
 #: (address, method) → role → status; a role that is not named: 404. What is not here at all: 405.
@@ -79,6 +80,7 @@ EXPECTED: dict[tuple[str, str], dict[str, int]] = {
     **{(f"saga-{verb}", "POST"): only("approver") for verb in ("approve", "deny")},
     **{(f"saga-{verb}", "POST"): only("resolver") for verb in ("resolve", "assign")},
     ("saga-signal", "POST"): only("signaller"),
+    ("saga-restart", "POST"): only("restarter", 201),
     ("answers", "POST"): EVERYBODY,
     ("schema", "GET"): EVERYBODY,
     ("schema", "HEAD"): EVERYBODY,

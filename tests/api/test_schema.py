@@ -15,7 +15,7 @@ from tests.api.people import Caller
 SCHEMA = "/api/schema/"
 VERBS = (
     "compensate", "retry", "cancel", "pause", "resume", "run-now", "retry-with", "skip", "approve", "deny", "resolve",
-    "roll-back-to", "assign", "signal",
+    "roll-back-to", "assign", "signal", "restart",
 )  # fmt: skip
 
 
@@ -72,6 +72,7 @@ def test_schema__documents_errors_and_headers(owner: Caller) -> None:
         ("approve", {"reason", "step", "expected_revision"}, "sagas.approve_saga"),
         ("resolve", {"reason", "step", "done"}, "sagas.resolve_saga"),
         ("signal", {"name"}, "sagas.signal_saga"),
+        ("restart", {"reason"}, "sagas.restart_saga"),
     ],
 )
 def test_schema__says_what_a_verb_takes(owner: Caller, verb: str, fields: set[str], needed: str) -> None:
@@ -82,7 +83,10 @@ def test_schema__says_what_a_verb_takes(owner: Caller, verb: str, fields: set[st
     assert set(described["components"]["schemas"][name]["required"]) == fields
     assert needed in post["description"]
     assert post["operationId"] == f"sagas_{verb.replace('-', '_')}"
-    assert set(post["responses"]) == {"200", "400", "401", "403", "404", "409", "415", "429", "503"}
+    more = {"201", "422"} if verb == "restart" else set()
+    assert set(post["responses"]) == {"200", "400", "401", "403", "404", "409", "415", "429", "503"} | more
+    headers = {parameter["name"] for parameter in post["parameters"] if parameter["in"] == "header"}
+    assert ("Idempotency-Key" in headers) is (verb == "restart")
 
 
 @pytest.mark.django_db

@@ -450,6 +450,17 @@ def test_signal__completes_the_step_that_waits(boss: Caller) -> None:
     assert Step.objects.get(saga=saga, name="payment").output == {"amount": 5}
 
 
+def test_signal__history_says_who_sent_it_first(boss: Caller) -> None:
+    saga = scenes.awaiting_signal()
+
+    signal(boss, saga, reason="the bank called")
+    again = signal(Caller("signaller"), saga, reason="it called again")
+
+    assert again.status_code == 200
+    (entry,) = saga.history.filter(kind="signal")
+    assert (entry.step, entry.actor, entry.reason) == ("payment", "boss", "the bank called")
+
+
 def test_signal__before_its_step_is_reached(boss: Caller) -> None:
     saga = scenes.start(steps=scenes.one_step("payment", wait_for="paid"))
 
@@ -465,7 +476,14 @@ def test_signal__that_nobody_waits_for(boss: Caller, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({"name": 7}, "name"), ({"name": ""}, "name"), ({"reason": "x"}, "reason"), ({"step": "x"}, "step")],
+    [
+        ({"name": 7}, "name"),
+        ({"name": ""}, "name"),
+        ({"reason": 7}, "reason"),
+        ({"actor": "x"}, "actor"),
+        ({"expected_revision": 1}, "expected_revision"),
+        ({"step": "x"}, "step"),
+    ],
 )
 def test_signal__wish_is_checked(boss: Caller, body: Any, field: str) -> None:
     response = signal(boss, scenes.awaiting_signal(), **body)

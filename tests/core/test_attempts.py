@@ -39,6 +39,18 @@ def test_completed__the_next_step_is_claimed_in_the_same_commit():
     assert driver.kinds == ["started", "claimed", "completed"]
 
 
+def test_completed__an_undo_whose_output_is_not_kept__says_so_and_is_done():
+    driver = Driver(line(1))
+    driver.end(t.InDoubt, driver.claim(), code="exception", message="oops", final=True)
+
+    driver.end(t.Completed, driver.claim(), code="undo_output", message="too large")
+
+    step = driver.steps[0]
+    assert (step.status, step.hold, step.doubt) == (S.COMPENSATED, "", False)
+    assert (step.error_code, step.error_message) == ("undo_output", "too large")
+    assert driver.saga.state == "compensated"
+
+
 def test_completed__by_a_worker_without_a_slot_leaves_the_next_step_to_others():
     driver = Driver(line(2))
 

@@ -96,6 +96,16 @@ def _with_reason(driver: Driver) -> Driver:
     return made
 
 
+def test_audit__an_entry_that_nobody_can_read():
+    driver = rolled_back()
+    entry = driver.history[-1]
+    driver.history[-1] = replace(entry, data={**entry.data, "steps": {"0": {"colour": "secret"}}})
+
+    (found,) = audit(driver.saga, driver.steps, driver.history)
+
+    assert found == Violation("I2", f"entry {entry.seq} can not be read (AttributeError)")
+
+
 def test_audit__a_step_edited_by_hand():
     driver = rolled_back()
     driver.steps[0].attempt = 7

@@ -16,22 +16,37 @@ APP = Path(sagas.__file__).parent
 CORE = APP / "core"
 STATES = CORE / "states.py"
 WORDS = frozenset(SagaState) | frozenset(StepStatus)
+#: What they are given is text for people, to be translated; no state is compared with it.
+TEXTS = frozenset({"_", "gettext", "gettext_lazy"})
 
 #: Where such a word stands for something else, or has to be written out.
 EXEMPT = {
     ("sagas/models/saga.py", "Meta"): "indexes and constraints are compared with the migrations, which quote them",
     ("sagas/core/triggers.py", "completed"): "the kind of a trigger",
     ("sagas/core/start.py", "started"): "the kind of the first history entry",
-    ("sagas/testing/run.py", "completed"): "the kind of a history entry",
     ("sagas/admin/words.py", "started"): "the kind of a history entry",
     ("sagas/admin/words.py", "completed"): "the kind of a history entry",
-    ("sagas/admin/steps.py", "started"): "the name of a column",
-    ("sagas/admin/worker.py", "started"): "the name of a column",
     ("sagas/definitions/context.py", "completed"): "a compensation's ctx.outcome",
     ("sagas/engine/attempt.py", "completed"): "a handler's ctx.outcome",
     ("sagas/engine/attempt.py", "unknown"): "a handler's ctx.outcome",
     ("sagas/api/urls.py", "unknown"): "the name of a URL",
+    ("sagas/models/batch.py", "failed"): "what became of a batch's saga",
+    ("sagas/models/batch.py", "cancelled"): "the state of a batch",
+    ("sagas/admin/batch.py", "failed"): "the name of a column",
     ("sagas/worker/run.py", "running"): "the stage of an attempt inside a process",
+    ("sagas/worker/identity.py", "running"): "the name of a column",
+    ("sagas/admin/worker.py", "running"): "the name of a column",
+    ("sagas/admin/machinery.py", "running"): "the name of a column",
+    ("sagas/engine/rollup/events.py", "completed"): "the kind of a history entry",
+    ("sagas/engine/rollup/failures.py", "completed"): "the kind of a history entry",
+} | {
+    (f"sagas/{path}", counter): "the name of a counter"
+    for path, counters in {
+        "engine/rollup/reading.py": ("started", "completed", "compensated", "failed"),
+        "engine/rollup/writing.py": ("started", "completed", "compensated", "failed"),
+        "admin/overview.py": ("started", "completed", "compensated", "failed"),
+    }.items()
+    for counter in counters
 }
 
 
@@ -82,6 +97,8 @@ def quoted(path: Path) -> Iterator[tuple[str, str]]:
 
 def _walk(tree: ast.AST, place: str) -> Iterator[tuple[ast.AST, str]]:
     yield tree, place
+    if isinstance(tree, ast.Call) and getattr(tree.func, "id", "") in TEXTS:
+        return
     for child in ast.iter_child_nodes(tree):
         inside = "Meta" if isinstance(child, ast.ClassDef) and child.name == "Meta" else place
         yield from _walk(child, inside)

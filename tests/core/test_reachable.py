@@ -198,7 +198,7 @@ class Explorer:
         return self.case.flags or not self.case.more or not rare
 
     def _more(self, steps: list[StepRow]) -> Iterator[t.Trigger]:
-        yield from (t.Pause(), t.Resume(), t.Cancel(), t.RunNow())
+        yield from (t.Pause(), t.Resume(), t.Cancel(), t.RunNow(), t.Restart())
         yield from (t.Signal(name, digest) for name in self.case.graph.signals for digest in ("yes", "no"))
         yield t.ParentUndoes("cancel", "why")
         for name, step in zip(self.graph.names, steps, strict=True):
@@ -297,6 +297,7 @@ def edges(table: dict[Any, Any]) -> set[Edge]:
     return {(before, cause, after) for (before, cause), afters in table.items() for after in afters}
 
 
+@pytest.mark.timeout(600)
 def test_reachable__every_edge_is_used_and_no_other(seen: set[Edge]):
     for name, case in CASES.items():
         explorer = Explorer(case)

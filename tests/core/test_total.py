@@ -46,7 +46,9 @@ WANTED = {
     t.Deny: "edge refused refused refused refused",
     t.Resolve: "edge edge edge edge edge",
     t.Rewind: "edge refused refused refused edge",
-    t.Assign: "refused refused edge refused refused",
+    # A late effect asks for a person in whatever state.
+    t.Assign: "edge edge edge edge edge",
+    t.Restart: "refused edge refused edge refused",
     t.Migrate: "edge refused refused refused refused",
     **dict.fromkeys(ATTEMPTS, "edge edge edge edge edge"),
 }

@@ -1,4 +1,4 @@
-"""The parts of the README that are drawn from the code. `python -m tests.docs.generated` writes them anew."""
+"""The parts of README and docs that are drawn from the code. `python -m tests.docs.generated` writes them anew."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import django
+
 from sagas import conf
 from sagas.core.chart import saga_chart, step_chart
 from sagas.core.retry import RetryPolicy
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+CLAIM_MODEL = README.parent / "docs" / "claim-model.md"
+ADMIN = README.parent / "docs" / "admin.md"
 
 
 def settings_table() -> str:
@@ -47,5 +51,30 @@ def rendered(text: str) -> str:
     )
 
 
+def filled(text: str, name: str, content: str) -> str:
+    """A page with this in its generated part `name`. Raises `ValueError` where there is no such part."""
+    begin, end = f"<!-- generated: {name} -->\n", "\n<!-- end -->"
+    before, found, rest = text.partition(begin)
+    _old, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"expected {begin.strip()} … {end.strip()}")
+    return f"{before}{begin}{content}{end}{after}"
+
+
+def pages() -> dict[Path, str]:
+    """Every page with generated parts, as it should be today."""
+    # Not above: these need the apps.
+    from tests.admin import matrix
+    from tests.families import rules
+
+    return {
+        README: rendered(README.read_text()),
+        CLAIM_MODEL: filled(CLAIM_MODEL.read_text(), "rules", rules.table()),
+        ADMIN: filled(ADMIN.read_text(), "permissions", matrix.table()),
+    }
+
+
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text()))
+    django.setup()
+    for page, text in pages().items():
+        page.write_text(text)

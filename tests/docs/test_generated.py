@@ -1,16 +1,35 @@
-"""The README's charts and its table of settings are those of the code."""
+"""The README's charts and its table of settings are those of the code, and so are the tables of the other pages."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from sagas.core.chart import saga_chart, step_chart
 from sagas.core.states import SAGA_EDGES, STEP_EDGES
-from tests.docs.generated import README, rendered, settings_table
+from tests.docs.generated import ADMIN, CLAIM_MODEL, README, filled, pages, settings_table
+
+PAGES = (README, CLAIM_MODEL, ADMIN)
 
 
-def test_readme__is_what_the_code_says() -> None:
-    text = README.read_text()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page__is_what_the_code_says(page: Path) -> None:
+    again = "run: DJANGO_SETTINGS_MODULE=sagaproject.settings .venv/bin/python -m tests.docs.generated"
 
-    assert rendered(text) == text, "run: .venv/bin/python -m tests.docs.generated"
+    assert pages()[page] == page.read_text(), again
+
+
+def test_page__each_is_compared() -> None:
+    assert set(pages()) == set(PAGES)
+
+
+def test_filled__where_nothing_is_to_be_filled() -> None:
+    assert filled("a\n<!-- generated: x -->\nold\n<!-- end -->\nz", "x", "new") == (
+        "a\n<!-- generated: x -->\nnew\n<!-- end -->\nz"
+    )
+    with pytest.raises(ValueError, match="generated: x"):
+        filled("a", "x", "new")
 
 
 def test_charts__have_every_edge() -> None:

@@ -21,6 +21,7 @@ from tests.docs.generated import README
 ROOT = README.parent
 TESTING = ROOT / "docs" / "testing.md"
 STEPS = ROOT / "docs" / "steps.md"
+ADMIN = ROOT / "docs" / "admin.md"
 _BLOCK = re.compile(
     r"<!-- (?P<what>file|run|shell)(?:: (?P<path>[^\s>]+)(?P<append> \(append\))?)? -->\n"
     r"\s*```\w+\n(?P<code>.*?)\n\s*```",
@@ -105,7 +106,7 @@ def test_testing__works_as_it_stands_behind_the_tours_second_step(newcomer: Newc
 
     text = "\n".join(map(newcomer.follow, blocks(TESTING)))
 
-    assert "Ran 8 tests" in text
+    assert "Ran 10 tests" in text
 
 
 def test_steps__work_as_they_stand_behind_the_tours_second_step(newcomer: Newcomer) -> None:
@@ -115,6 +116,17 @@ def test_steps__work_as_they_stand_behind_the_tours_second_step(newcomer: Newcom
     text = "\n".join(map(newcomer.follow, blocks(STEPS)))
 
     assert "Ran 6 tests" in text
+    assert "Ran 2 tests" in text
+    assert "Ran 1 test " in text
+
+
+def test_admin__works_as_it_stands_behind_the_tours_second_step(newcomer: Newcomer) -> None:
+    for block in list(blocks())[:2]:
+        newcomer.follow(block)
+
+    text = "\n".join(map(newcomer.follow, blocks(ADMIN)))
+
+    assert "Ran 2 tests" in text
 
 
 def test_steps__every_word_of_a_step_has_its_line() -> None:
@@ -131,12 +143,12 @@ def test_steps__every_word_of_a_step_has_its_line() -> None:
 def test_testing__every_snippet_is_run() -> None:
     text = TESTING.read_text()
 
-    assert text.count("```python") + text.count("```bash") == len(list(blocks(TESTING))) == 7
+    assert text.count("```python") + text.count("```bash") == len(list(blocks(TESTING))) == 9
 
 
 def test_testing__names_all_that_there_is() -> None:
     text = TESTING.read_text()
 
     for name in testing.__all__:
-        if name not in ("Expected", "Handler", "Script", "SagaRun", "Clock", "Trial", "Report"):
+        if name not in ("Expected", "Handler", "Script", "ChildRun", "SagaRun", "Clock", "Trial", "Report"):
             assert name in text, name

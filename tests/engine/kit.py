@@ -82,6 +82,7 @@ def forgetting() -> Iterator[None]:
         registry.handlers.update(handlers)
         registry.definitions.clear()
         registry.definitions.update(definitions)
+        registry.clashes.clear()
         registry.edition += 1
 
 

@@ -75,6 +75,26 @@ def test_poison_in_a_group_of_fifty__49_land_and_one_waits_for_a_person(caplog: 
     assert record.saga_id == str(saga.id)  # type: ignore[attr-defined]
 
 
+def test_poison_that_a_compensation_returned__it_is_undone_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    store, crew = Moody(poison()), Crew()
+    saga_id, claim = started(store, crew, PAIR)
+    store.apply([crew.done(saga_id, claim)])
+    (undo,) = store.apply([Submission(saga_id, t.Compensate("ann", "why"))], crew.offer())[0].claims
+    del store.groups[:]
+    poisoned = crew.done(saga_id, undo, "poison", context='{"undone":1}')
+    poisoned.sender = "somebody"
+
+    (result,) = commit(store, [poisoned])
+
+    saga, steps = store.load([saga_id])[saga_id]
+    assert (saga.state, saga.attention) == (SagaState.COMPENSATED, "")
+    assert (steps[0].status, steps[0].error_code) == (StepStatus.COMPENSATED, "undo_output")
+    texts = store.texts([saga_id])[saga_id]
+    assert (texts.undo_outputs[0], texts.context) == (None, '{"order":1,"undone":1}')
+    assert (result.verdict, result.submission.sender, len(store.groups)) == (Verdict.APPLIED, "somebody", ALONE + 1)
+    assert "the database refused what a compensation returned" in caplog.text
+
+
 def test_offer__is_made_to_one_part_only() -> None:
     # Two halves must not both claim what there is one slot for.
     store, crew = Moody(poison()), Crew()

@@ -8,6 +8,7 @@ from sagas import parallel, step
 from sagas.core.graph import MAX_STEPS
 from sagas.exceptions import DefinitionError, DuplicateSagaError, PayloadError
 from sagas.models import Saga
+from sagas.testing import run_saga
 
 from .kit import Kit
 
@@ -59,6 +60,17 @@ def test_steps__under_the_name_of_a_definition(kit: Kit) -> None:
     assert [row.name for row in saga.steps.all()] == ["other"]
 
 
+def test_steps__child_sagas_of_definitions_that_are_known(kit: Kit) -> None:
+    inner = kit.define(kit.step("pack"), word="ship_order")
+
+    saga = Saga.objects.start("ad hoc", steps=[{"name": "ship", "saga": inner.name, "input": {"to": "Oslo"}}])
+
+    (row,) = saga.steps.all()
+    assert (row.action, row.input) == (f"saga:{inner.name}", {"to": "Oslo"})
+    run = run_saga("ad hoc", {}, steps=[{"name": "ship", "saga": inner.name, "input": {"to": "Oslo"}}])
+    assert (run.state, run.outputs["ship"], run.called) == ("completed", {"to": "Oslo"}, ["ship", "ship/pack"])
+
+
 def test_steps__none_at_all__is_complete(kit: Kit) -> None:
     assert Saga.objects.start("ad hoc", steps=[]).is_completed
 
@@ -92,7 +104,10 @@ def test_refused__function_as_input(kit: Kit) -> None:
     [
         ("a, b", r"expected a list of step"),
         ({"name": "a"}, r"expected a list of step"),
-        ([{"name": "a"}], "expected a dict with name and action"),
+        ([{"name": "a"}], r"expected a dict with name and action or saga \(and of compensation, "),
+        ([{"name": "a", "saga": "nowhere"}], r"step 'a': unknown child saga: expected the name of a saga .*'nowhere'"),
+        ([{"name": "a", "saga": "b", "action": "x"}], "a step that is a child saga has no action"),
+        ([{"name": "a", "saga": "b", "compensation": "x"}], "a step that is a child saga has no compensation"),
         ([{"name": "a", "action": "x", "acton": "y"}], "got the keys action, acton, name"),
         ([{"name": "a", "action": "x"}], "expected either compensation=.* or no_compensation=.*got neither"),
         ([{"name": "a", "action": "x", "compensation": "y", "no_compensation": "z"}], "got both"),

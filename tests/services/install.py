@@ -1,11 +1,11 @@
-"""Debian's packages of the servers, for root on a fresh machine."""
+"""Debian's packages of the servers and of the browser, for root on a fresh machine."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 
-PACKAGES = {"PostgreSQL": "postgresql", "RabbitMQ": "rabbitmq-server"}
+PACKAGES = {"PostgreSQL": "postgresql", "RabbitMQ": "rabbitmq-server", "Chromium": "chromium"}
 
 
 def possible() -> bool:
@@ -14,10 +14,10 @@ def possible() -> bool:
 
 
 def install(missing: list[str], *, say: Callable[[str], None]) -> str:
-    """Install the packages of these servers, saying first what and why; what went wrong, or ""."""
-    packages = [PACKAGES[server] for server in missing]
+    """Install the packages of what is missing, saying first what and why; what went wrong, or ""."""
+    packages = [PACKAGES[name] for name in missing]
     say(
-        f"The tests start servers of their own, and the programs of {' and '.join(missing)} are not here: "
+        f"The tests start servers and a browser of their own, and there is no {' and no '.join(missing)} here: "
         f"installing Debian's {' and '.join(packages)}."
     )
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):

@@ -21,7 +21,8 @@ from tests.services.processes import ServerError
 
 #: What the first process of a session tells its workers.
 _TOLD = "TEST_SERVICES"
-_UNIT = Path(__file__).resolve().parent.parent / "unit"
+_TESTS = Path(__file__).resolve().parent.parent
+_UNIT, _BROWSER = _TESTS / "unit", _TESTS / "browser"
 _SERVICES = pytest.StashKey[provision.Services]()
 
 
@@ -64,14 +65,23 @@ def _prepare(config: pytest.Config) -> None:
 
 
 def _units_only(given: list[str], where: Path) -> bool:
-    places = [(where / text.split("::")[0]).resolve() for text in given]
+    places = _places(given, where)
     return bool(places) and all(place.is_relative_to(_UNIT) for place in places)
+
+
+def _in_a_browser(given: list[str], where: Path) -> bool:
+    return any(place.is_relative_to(_BROWSER) or _BROWSER.is_relative_to(place) for place in _places(given, where))
+
+
+def _places(given: list[str], where: Path) -> list[Path]:
+    return [(where / text.split("::")[0]).resolve() for text in given]
 
 
 def _begin(config: pytest.Config) -> None:
     """The session's first process."""
-    whole = not config.known_args_namespace.file_or_dir
-    services = config.stash[_SERVICES] = provision.provide(os.environ, say=_say, whole=whole)
+    given = config.known_args_namespace.file_or_dir
+    browser = _in_a_browser(given, config.invocation_params.dir)
+    services = config.stash[_SERVICES] = provision.provide(os.environ, say=_say, whole=not given, browser=browser)
     config.add_cleanup(services.close)
     told = {
         "stamp": services.stamp,

@@ -1,10 +1,13 @@
-"""Which PostgreSQL and which RabbitMQ a session uses: named, found, started or installed, in this order."""
+"""Which PostgreSQL and which RabbitMQ a session uses: named, found, started or installed, in this order.
+
+The same for Chromium, of sessions that have tests in a browser.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from tests.services import install, names, postgres, processes, rabbitmq, vhosts
+from tests.services import chromium, install, names, postgres, processes, rabbitmq, vhosts
 
 Say = Callable[[str], None]
 
@@ -35,13 +38,14 @@ class Services:
         self.closing.close()
 
 
-def provide(environ: Mapping[str, str], *, say: Say, whole: bool = True) -> Services:
-    """Both servers, ready to use. For the `whole` suite also the programs, of which some tests start their own."""
+def provide(environ: Mapping[str, str], *, say: Say, whole: bool = True, browser: bool = False) -> Services:
+    """Both servers, ready to use. For the `whole` suite also the programs, of which some tests start their own, and
+    the browser; for tests in a `browser` that alone."""
     processes.remove_leftovers()
     services = Services(names.new_stamp())
     try:
         _use_running(services, environ)
-        _install_missing(services, whole=whole, say=say)
+        _install_missing(lambda: _missing(services, environ, whole=whole, browser=browser), say=say)
         _start_own(services, environ)
     except BaseException:
         services.close()
@@ -64,23 +68,27 @@ def _use_running(services: Services, environ: Mapping[str, str]) -> None:
             services.closing.callback(lambda: vhosts.remove(maker, prefix=services.stamp))
 
 
-def _install_missing(services: Services, *, whole: bool, say: Say) -> None:
-    """The programs of what is not running, and those that the whole suite needs; by root, or not at all."""
-    missing = _missing(services, whole=whole)
-    if missing and install.possible():
-        if trouble := install.install(missing, say=say):
+def _install_missing(missing: Callable[[], list[str]], *, say: Say) -> None:
+    """The programs of what is not running, and those that the tests start; by root, or not at all."""
+    names_of = missing()
+    if names_of and install.possible():
+        if trouble := install.install(names_of, say=say):
             say(trouble)
-        missing = _missing(services, whole=whole)
-    if missing:
-        raise UnavailableError(_what_to_do(missing))
+        names_of = missing()
+    if names_of:
+        raise UnavailableError(_what_to_do(names_of))
 
 
-def _missing(services: Services, *, whole: bool) -> list[str]:
+def _missing(services: Services, environ: Mapping[str, str], *, whole: bool, browser: bool) -> list[str]:
     missing = []
     if postgres.programs() is None and (whole or not services.database_url):
         missing.append("PostgreSQL")
     if rabbitmq.programs() is None and (whole or not services.broker_url):
         missing.append("RabbitMQ")
+    if (whole or browser) and not chromium.program(environ):
+        if environ.get("CHROMIUM"):
+            raise UnavailableError("CHROMIUM does not name a program that can be run: unset it or name a Chromium.")
+        missing.append("Chromium")
     return missing
 
 
@@ -127,9 +135,9 @@ def _named_broker(environ: Mapping[str, str]) -> str:
 
 
 def _what_to_do(missing: list[str]) -> str:
-    packages = " ".join(install.PACKAGES[server] for server in missing)
+    packages = " ".join(install.PACKAGES[name] for name in missing)
     return (
-        f"The tests need the programs of {' and '.join(missing)}, to start servers of their own.\n"
+        f"The tests need the programs of {' and '.join(missing)}, to start servers and a browser of their own.\n"
         f"Install them:  sudo apt-get install {packages}\n"
         "or run a part on servers that you name:  make test ARGS=tests/api DATABASE_URL=postgres://… BROKER_URL=amqp://…"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services import install, postgres, processes, provision, rabbitmq, vhosts
+from tests.services import chromium, install, postgres, processes, provision, rabbitmq, vhosts
 
 
 class Machine:
@@ -10,7 +10,7 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reachable: set[str] = set()
-        self.installed = {"postgresql", "rabbitmq-server"}
+        self.installed = {"postgresql", "rabbitmq-server", "chromium"}
         self.gives_vhosts = True
         self.vhosts = ["/", "somebody-elses"]
         self.root = False
@@ -20,6 +20,7 @@ class Machine:
         replace(rabbitmq, "refusal", self._refusal)
         replace(postgres, "programs", lambda: "postgresql" in self.installed or None)
         replace(rabbitmq, "programs", lambda: "rabbitmq-server" in self.installed or None)
+        replace(chromium, "program", lambda environ: "chromium" if "chromium" in self.installed else "")
         replace(postgres, "PrivatePostgres", lambda: Private(self, "postgres://private/postgres"))
         replace(rabbitmq, "PrivateRabbitMQ", lambda: Private(self, "amqp://private/%2F"))
         replace(vhosts, "open_vhost", self._open_vhost)
@@ -28,8 +29,8 @@ class Machine:
         replace(postgres, "remove_leftovers", lambda url: self.done.append("leftovers"))
         replace(processes, "remove_leftovers", lambda: None)
 
-    def provide(self, *, whole: bool = True, **environ: str) -> provision.Services:
-        return provision.provide(environ, say=self.done.append, whole=whole)
+    def provide(self, *, whole: bool = True, browser: bool = False, **environ: str) -> provision.Services:
+        return provision.provide(environ, say=self.done.append, whole=whole, browser=browser)
 
     def _refusal(self, url: str) -> str:
         return "" if url in self.reachable else "nobody answers"
@@ -133,7 +134,7 @@ def test_provide__one_found_and_one_started(machine):
 
 def test_provide__a_found_broker_without_vhosts_gives_way_to_a_private_one(machine):
     machine.reachable = {POSTGRES, rabbitmq.STANDARD_URL}
-    machine.installed = {"postgresql"}
+    machine.installed -= {"rabbitmq-server"}
     machine.gives_vhosts = False
 
     without_programs = machine.provide(whole=False)
@@ -154,7 +155,7 @@ def test_provide__a_named_broker_without_vhosts_is_used_with_names_of_our_own(ma
 
 
 def test_provide__root_installs_only_what_is_missing(machine):
-    machine.installed = {"postgresql"}
+    machine.installed -= {"rabbitmq-server"}
     machine.root = True
 
     found = machine.provide()
@@ -168,7 +169,7 @@ def test_provide__the_whole_suite_needs_the_programs_even_beside_running_servers
     machine.reachable = {POSTGRES, rabbitmq.STANDARD_URL}
 
     assert machine.provide(whole=False).broker_url == rabbitmq.STANDARD_URL
-    with pytest.raises(provision.UnavailableError, match="PostgreSQL and RabbitMQ"):
+    with pytest.raises(provision.UnavailableError, match="PostgreSQL and RabbitMQ and Chromium"):
         machine.provide(whole=True)
 
 
@@ -179,7 +180,40 @@ def test_provide__nobody_but_root_installs_but_is_told_what_to_do_in_three_lines
         machine.provide()
 
     assert str(caught.value).count("\n") == 2
-    assert "apt-get install postgresql rabbitmq-server" in str(caught.value)
+    assert "apt-get install postgresql rabbitmq-server chromium\n" in str(caught.value)
+
+
+def test_provide__the_browser_is_for_the_tests_that_have_one(machine):
+    machine.installed -= {"chromium"}
+
+    machine.provide(whole=False)
+    with pytest.raises(provision.UnavailableError, match="the programs of Chromium"):
+        machine.provide(whole=False, browser=True)
+    machine.root = True
+    machine.provide(whole=False, browser=True)
+
+    assert "install Chromium" in machine.done
+
+
+def test_provide__a_named_browser_that_is_none_is_said_and_not_replaced(machine):
+    machine.installed -= {"chromium"}
+    machine.root = True
+
+    with pytest.raises(provision.UnavailableError, match="CHROMIUM does not name a program"):
+        machine.provide(CHROMIUM="/no/such/program")
+
+    assert "install Chromium" not in machine.done
+
+
+def test_browser__named_or_found(monkeypatch, tmp_path):
+    for name in ("mine", "chromium-browser"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert chromium.program({"CHROMIUM": "mine"}) == str(tmp_path / "mine")
+    assert chromium.program({"CHROMIUM": "none"}) == ""
+    assert chromium.program({}) == str(tmp_path / "chromium-browser")
 
 
 def test_close__removes_our_vhosts_and_no_others(machine):

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.admin import ModelAdmin
 from django.core.checks import run_checks
 
 from sagas import SagaDefinition, step
+from sagas.conf import admin_base
 from sagas.core.graph import Graph
 from tests.engine.kit import forgetting
 
@@ -161,3 +163,25 @@ def test_check__touches_no_database_and_no_broker(settings: Any) -> None:
     settings.SAGAS = {"BROKER_URL": "amqp://127.0.0.1:1/"}
 
     assert found(deploy=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("nowhere.Admin", "expected the dotted path of a ModelAdmin, got 'nowhere.Admin': No module named 'nowhere'"),
+        ("sagas.models.Saga", "expected the dotted path of a ModelAdmin, got 'sagas.models.Saga': it is no subclass"),
+        ("ModelAdmin", "expected the dotted path of a ModelAdmin, got 'ModelAdmin'"),
+    ],
+)
+def test_e007__admin_base(settings: Any, path: str, text: str) -> None:
+    settings.SAGAS = {"ADMIN_BASE": path}
+
+    assert found()["sagas.E007"].startswith(f"SAGAS['ADMIN_BASE']: {text}")
+    assert admin_base() is ModelAdmin
+
+
+def test_e007__without_the_admin_nothing_is_built_on_it(settings: Any) -> None:
+    settings.SAGAS = {"ADMIN_BASE": "nowhere.Admin"}
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django.contrib.admin"]
+
+    assert "sagas.E007" not in found()

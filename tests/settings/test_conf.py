@@ -23,7 +23,9 @@ def test_settings__of_every_kind() -> None:
     assert len(DURATIONS) >= 7
     assert len(NUMBERS) >= 5
     assert POLICIES == ["DEFAULT_RETRY", "DEFAULT_COMPENSATION_RETRY"]
-    assert {*DURATIONS, *NUMBERS, *POLICIES, *TEXTS, "BROKER_URL"} == {f.name for f in fields(AppSettings)}
+    assert {*DURATIONS, *NUMBERS, *POLICIES, *TEXTS, "BROKER_URL", "SENSITIVE", "OPERATORS"} == {
+        f.name for f in fields(AppSettings)
+    }
 
 
 @override_settings(SAGAS={})
@@ -55,7 +57,7 @@ def test_duration__timedelta_or_seconds(name: str, given: Any, found: timedelta)
 
 @pytest.mark.parametrize("name", DURATIONS)
 @pytest.mark.parametrize(
-    "given", ["1 h", "60", None, True, 0, -1, timedelta(0), timedelta(-1), [], float("nan"), float("inf"), 1e300]
+    "given", ["1 h", "60", True, 0, -1, timedelta(0), timedelta(-1), [], float("nan"), float("inf"), 1e300]
 )
 def test_duration__anything_else_is_named(name: str, given: Any) -> None:
     values, (problem,) = read({name: given})
@@ -63,6 +65,13 @@ def test_duration__anything_else_is_named(name: str, given: Any) -> None:
     assert values == {}
     assert problem.startswith(f"SAGAS[{name!r}]: ")
     assert "duration" in problem or "timedelta" in problem
+
+
+@pytest.mark.parametrize("name", DURATIONS)
+def test_duration__none_turns_reminders_off__and_nothing_else(name: str) -> None:
+    values, problems = read({name: None})
+
+    assert (values, bool(problems)) == (({name: None}, False) if name == "DEBT_REMINDER" else ({}, True))
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -151,3 +160,17 @@ def test_other_settings__change_nothing(settings: Any) -> None:
 def test_frozen() -> None:
     with pytest.raises(AttributeError):
         app_settings().THREADS = 9  # type: ignore[misc]
+
+
+def test_sensitive__a_list_of_names__or_one_text_with_commas() -> None:
+    assert read({"SENSITIVE": ["a", "b.c"]}) == ({"SENSITIVE": ("a", "b.c")}, [])
+    assert read({"SENSITIVE": "a, b.c,"}) == ({"SENSITIVE": ("a", "b.c")}, [])
+    assert read({"SENSITIVE": []}) == ({"SENSITIVE": ()}, [])
+
+
+@pytest.mark.parametrize("given", [None, 7, [7], ["."], {"a": 1}, [""]])
+def test_sensitive__what_is_not_usable_is_named__and_the_defaults_hide(given: Any) -> None:
+    values, (problem,) = read({"SENSITIVE": given})
+
+    assert values == {}
+    assert problem.startswith("SAGAS['SENSITIVE']: ")

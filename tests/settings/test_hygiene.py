@@ -11,8 +11,9 @@ from django.apps import apps
 from django.core.checks import CheckMessage, run_checks
 
 import sagas
-from sagas import RetryPolicy, SagaDefinition, action, parallel, step
+from sagas import RetryPolicy, SagaDefinition, action, compensation, parallel, step
 from sagas.core.errors import DefinitionError
+from sagas.definitions.registry import registry
 from tests.docs.generated import README
 from tests.engine.kit import Kit, forgetting
 
@@ -211,18 +212,26 @@ def test_i002__steps_that_do_without_are_checked(kit: Kit) -> None:
     assert Composed.is_composed()
 
 
-# -- what is refused when it is declared: nothing starts, and the reason is said --------------------------------------
-
-
-def test_startup__handler_registered_twice(kit: Kit) -> None:
+def test_e014__handler_registered_twice__is_run_by_nobody_and_nothing_starts_with_it(kit: Kit) -> None:
     name = kit.action("x")
+    definition = kit.define(step("a", action=name, no_compensation="reads only"))
+    definition.graph()
 
-    with pytest.raises(
-        DefinitionError, match=f"the name '{name}' is registered twice: by tests.engine.kit.nothing and"
-    ):
+    @action(name)
+    def other(ctx: object) -> None: ...
 
-        @action(name)
-        def other(ctx: object) -> None: ...
+    @compensation(name)
+    def third(ctx: object) -> None: ...
+
+    found = [message for message in messages() if message.id == "sagas.E014"]
+    assert [message.msg.split(": by ")[0] for message in found] == [f"the name '{name}' is registered twice"]
+    assert found[0].hint
+    assert name not in registry.names()
+    with pytest.raises(DefinitionError, match="is registered twice"):
+        definition.graph()
+
+
+# -- what is refused when it is declared: nothing starts, and the reason is said --------------------------------------
 
 
 def test_startup__neither_compensation_nor_reason(kit: Kit) -> None:

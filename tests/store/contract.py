@@ -10,12 +10,22 @@ class TestMyStore(StoreContract):
 from .contract_apply import ApplyContract
 from .contract_insert import InsertContract, ReadContract
 from .contract_locks import LockContract
+from .contract_notes import NoteContract
 from .contract_payloads import PayloadContract
 from .contract_resubmit import ResubmitContract
+from .contract_undo_outputs import UndoOutputContract
 from .contract_wake import WakeContract
 
 
 class StoreContract(
-    InsertContract, ReadContract, ApplyContract, PayloadContract, WakeContract, ResubmitContract, LockContract
+    InsertContract,
+    ReadContract,
+    ApplyContract,
+    PayloadContract,
+    UndoOutputContract,
+    WakeContract,
+    ResubmitContract,
+    LockContract,
+    NoteContract,
 ):
     """All of it."""

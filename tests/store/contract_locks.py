@@ -138,6 +138,21 @@ class LockContract:
         assert one(ended).woken == [third]
         books.balance(first, second, third)
 
+    def test_lock__holder_and_who_waits_end_in_one_group__the_one_behind_them_is_woken(
+        self, store: Store, books: Books, crew: Crew
+    ) -> None:
+        """Found by the random families: in memory a saga that had ended was woken."""
+        sagas = [locked() for _ in range(3)]
+        store.insert(sagas)
+        first, second, third = (new.id for new in sagas)
+
+        store.apply([Submission(key, t.Cancel("ann", "not wanted")) for key in (first, second)])
+
+        rows = store.load([first, second])
+        assert [saga.wake_at for saga, _ in rows.values()] == [None, None]
+        assert len(claims_of(store, crew, third)) == 1
+        books.balance(first, second, third)
+
     def test_lock__rollback__keeps_it_until_the_end(self, store: Store, books: Books, crew: Crew) -> None:
         first, second = locked(PAIR), locked()
         store.insert([first, second])

@@ -29,7 +29,7 @@ class PayloadContract:
         assert found == output
         assert type(found) is type(output)
 
-    def test_output_of_an_undo__is_not_kept(self, store: Store, crew: Crew) -> None:
+    def test_output_of_an_undo__stands_beside_that_of_the_action(self, store: Store, crew: Crew) -> None:
         saga_id, claim = started(store, crew, PAIR)
         store.apply([crew.done(saga_id, claim, {"do": 1})])
         undo = one(store.apply([_compensate(saga_id)], crew.offer())[0].claims)
@@ -38,6 +38,7 @@ class PayloadContract:
 
         texts = store.texts([saga_id])[saga_id]
         assert json.loads(texts.outputs[0] or "") == {"do": 1}
+        assert json.loads(texts.undo_outputs[0] or "") == {"undo": 1}
         assert json.loads(texts.context) == {"order": 1, "undone": True}
 
     def test_context__keys_are_added_and_replaced_whole(self, store: Store, crew: Crew) -> None:

@@ -11,7 +11,24 @@ import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
 
-from sagas.models import ActionLimit, HistoryEntry, Saga, SagaGraph, SagaLock, Step, Worker
+from sagas.models import (
+    ActionLimit,
+    Batch,
+    BatchItem,
+    FailedSaga,
+    FailureGroup,
+    FailureHour,
+    HistoryEntry,
+    Rollup,
+    Saga,
+    SagaCount,
+    SagaGraph,
+    SagaHour,
+    SagaLock,
+    Step,
+    StepHour,
+    Worker,
+)
 from sagas.store import orm
 from tests.services.proxy import Proxy
 
@@ -23,7 +40,9 @@ def empty(alias: str) -> None:
     from django.contrib.auth.models import Group
 
     with transaction.atomic(using=alias):
-        for model in (HistoryEntry, SagaLock, Step, Saga, SagaGraph, Worker, ActionLimit, Group):
+        rollup = (FailureHour, FailedSaga, FailureGroup, Rollup, SagaCount, SagaHour, StepHour)
+        own = (BatchItem, Batch, HistoryEntry, SagaLock, Step, Saga, SagaGraph, Worker, ActionLimit)
+        for model in (*own, *rollup, Group):
             rows = model.objects.using(alias).all()
             rows._raw_delete(alias)
     orm.forget()

@@ -18,6 +18,7 @@ from sagas.core import triggers as t
 from sagas.core.states import StepStatus
 from sagas.exceptions import StoreConflictError, StoreConnectionError, StoreDataError
 from sagas.models import Saga, SagaGraph, Step
+from sagas.store import sql_postgres, sql_write
 from sagas.store.arrays import Columns
 from sagas.store.base import Payload, Submission, Verdict
 from sagas.store.orm import OrmStore
@@ -28,6 +29,7 @@ from .books import Books, sql_books
 from .builders import DIAMOND, LONE, PAIR, Crew, line, look, new_saga, one, started
 from .contract_resubmit import again
 from .contract_sql import SqlStoreContract
+from .contract_undo_outputs import undoing
 from .threads import Holding, at_once, in_thread
 
 
@@ -337,7 +339,8 @@ def test_look__at_a_saga_that_somebody_holds__waits_for_its_turn(pg: str, store:
 
 
 def test_statements__insert_of_many_is_one(pg: str, store: OrmStore) -> None:
-    store.insert([new_saga(DIAMOND)])  # its graph is known from here on
+    for _ in range(3):  # its graph is known from here on, and its statement
+        store.insert([new_saga(DIAMOND), new_saga(DIAMOND)])
 
     found = statements(pg, lambda: store.insert([new_saga(DIAMOND) for _ in range(50)]))
 
@@ -345,7 +348,8 @@ def test_statements__insert_of_many_is_one(pg: str, store: OrmStore) -> None:
 
 
 def test_statements__are_prepared_once_per_connection(pg: str, store: OrmStore) -> None:
-    store.insert([new_saga(DIAMOND)])
+    for _ in range(3):
+        store.insert([new_saga(DIAMOND)])
     connections[pg].close()
 
     found = statements(pg, lambda: [store.insert([new_saga(DIAMOND)]) for _ in range(3)])
@@ -507,3 +511,18 @@ def test_due__reads_no_saga_that_is_not_due(store: OrmStore, pg: str) -> None:
     assert "sagas_due" in plan
     assert not re.findall(r'"Rows Removed by Filter": (?!0\b)', plan)
     assert max(float(rows) for rows in re.findall(r'"Actual Rows": ([0-9.]+)', plan)) <= 4
+
+
+@pytest.mark.parametrize("payload", [None, Payload(), Payload(output='{"undo":1}')], ids=["none", "nothing", "output"])
+def test_undo_output__only_what_was_returned_takes_the_larger_statement(
+    store: OrmStore, crew: Crew, monkeypatch: pytest.MonkeyPatch, payload: Payload | None
+) -> None:
+    taken: list[Any] = []
+    choose = sql_postgres.statement_for
+    monkeypatch.setattr(sql_postgres, "statement_for", lambda writes: taken.append(choose(writes)) or taken[-1])
+    saga_id, undo = undoing(store, crew)
+    del taken[:]
+
+    store.apply([crew.report(t.Completed, saga_id, undo, payload=payload)])
+
+    assert taken == [sql_write._ALL if payload and payload.output else sql_write._OFTEN]

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from sagas import Rejected, Retryable, StepContext
+from sagas import Pending, Rejected, Retryable, SagaDefinition, StepContext
 from sagas.core.errors import DefinitionError, PayloadError, TransitionNotAllowedError
-from sagas.testing import SagaRun, run_saga
+from sagas.testing import CrashAfter, CrashBefore, SagaRun, Timeout, run_saga
+from sagas.testing.faults import Fault
 from tests.engine.kit import Kit, forgetting
 
 from . import kit
@@ -366,3 +367,57 @@ def test_heartbeat__progress_is_seen():
         run = run_saga(made.define(made.step("long", long), made.step("short")))
 
     assert run.progress == {"long": 0.5}
+
+
+# -- what compensations return --------------------------------------------------------------------------------------
+
+
+def _three(made: Kit, seen: list[dict[str, object]], odd: object = None) -> type[SagaDefinition]:
+    """Three steps, of which the first two can be undone."""
+
+    def undo(ctx: StepContext) -> object:
+        seen.append(dict(ctx.undo_outputs))
+        return odd if ctx.step == "second" and odd is not None else {"un": ctx.step}
+
+    def no(ctx: StepContext) -> None:
+        raise Rejected("no")
+
+    return made.define(made.step("first", undo=undo), made.step("second", undo=undo), made.step("third", no, undo=None))
+
+
+@pytest.mark.parametrize(
+    "how", [None, [CrashBefore()], [CrashAfter()], [Timeout()]], ids=["well", "before", "after", "late"]
+)
+def test_undo_outputs__by_name_and_for_the_next_compensation(how: list[Fault] | None):
+    seen: list[dict[str, object]] = []
+    with forgetting():
+        run = run_saga(_three(Kit(), seen), fail={"second.undo": how, "first.undo": how} if how else None)
+
+    assert run.state == "compensated"
+    assert run.undo_outputs == {"second": {"un": "second"}, "first": {"un": "first"}}
+    assert seen[-1] == {"third": None, "second": {"un": "second"}}
+
+
+def test_undo_outputs__that_json_can_not_hold__is_undone_all_the_same():
+    seen: list[dict[str, object]] = []
+    with forgetting():
+        run = run_saga(_three(Kit(), seen, odd=object()))
+
+    assert (run.state, run.undone, run.undo_outputs) == (
+        "compensated", ["second", "first"], {"first": {"un": "first"}},
+    )  # fmt: skip
+    assert "undo_output" in run.story
+
+
+@pytest.mark.parametrize(("output", "kept"), [(None, {}), ({"n": 1}, {"only": {"n": 1}})], ids=["nothing", "something"])
+def test_undo_outputs__of_an_answer(output: dict[str, int] | None, kept: dict[str, object]):
+    def no(ctx: StepContext) -> None:
+        raise Rejected("no")
+
+    with forgetting():
+        made = Kit()
+        only = made.step("only", undo=lambda ctx: Pending())
+        run = run_saga(made.define(only, made.step("no", no, undo=None)), finish=False).drain()
+        run.complete_step("only", output).finish()
+
+    assert (run.state, run.undo_outputs) == ("compensated", kept)

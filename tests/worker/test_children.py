@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from sagas import Rejected, RetryPolicy, StepContext, step
+from sagas import Rejected, RetryPolicy, StepContext, parallel, step
 from sagas.core.children import MAX_DEPTH
 from sagas.definitions.ids import id_text
 from sagas.engine import children
@@ -236,6 +236,37 @@ def test_child__that_starts_itself__stops_at_the_deepest_level(kit: Kit, crew: C
     assert f"expected at most {MAX_DEPTH} sagas above one" in fresh(saga).error_message
 
 
+@pytest.mark.parametrize("policy", ["wait", "refuse"])
+@pytest.mark.parametrize("level", ["parent", "grandparent"])
+def test_child__that_would_wait_for_the_lock_of_one_above_it__fails_the_step_and_names_it(
+    kit: Kit, crew: Crew, level: str, policy: str
+) -> None:
+    calls = Calls()
+    low = kit.define(kit.step("pack", calls), word="low", lock="order:{to}", lock_policy=policy)
+    inner = step("ship", saga=low.name, input={"to": "Oslo"})
+    if level == "grandparent":
+        middle = kit.define(inner, word="middle")
+        inner = step("middle", saga=middle.name, input={"to": "Oslo"})
+    saga = start(kit.define(kit.step("order", calls, calls), inner, word="high", lock="order:{to}"))
+    crew.start()
+
+    assert ended(saga)[0].is_compensated
+    assert fresh(saga).error_code == "lock_held"
+    what = "its parent" if level == "parent" else "a saga above it"
+    assert f"with the lock 'order:Oslo', which {what}, saga {id_text(saga.pk)}, has" in fresh(saga).error_message
+    assert not Saga.objects.using(saga._state.db).filter(name=low.name).exists()
+    assert calls.made == ["order", "unorder"]
+
+
+def test_child__with_the_lock_of_another_child__waits_for_that_one(kit: Kit, crew: Crew) -> None:
+    low = kit.define(kit.step("pack"), word="low", lock="parcel:{n}")
+    ships = [step(f"ship{n}", saga=low.name, input={"n": 1}) for n in range(2)]
+    saga = start(kit.define(parallel(*ships), word="high", lock="order:{to}"))
+    crew.start()
+
+    assert ended(saga)[0].is_completed
+
+
 # -- rolling back ---------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +391,16 @@ def test_pause__of_the_parent__is_not_the_childs(kit: Kit, crew: Crew) -> None:
 
 
 # -- what gets lost -------------------------------------------------------------------------------------------------
+
+
+def test_burst__runs_families_to_their_end(kit: Kit, crew: Crew) -> None:
+    outer, _ = family(kit, kit.step("pack"))
+    thankless = kit.define(*outer.steps, kit.step("thank", says_no), word="thankless")
+
+    for _ in range(6):  # what one tells the other is on its way for a moment, while nothing runs
+        saga = start(thankless)
+        assert crew.burst() == 0
+        assert (fresh(saga).state, child(saga).state) == ("compensated", "compensated")
 
 
 @pytest.mark.parametrize("way", ["end", "rollback"])

@@ -1,5 +1,6 @@
 """The parts of a worker where they meet what is not theirs: the broker's consumer, a database that goes away."""
 
+import gc
 import logging
 import threading
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from sagas.store.orm import OrmStore
 from sagas.transports import Hint
 from sagas.worker import committer as committing
 from sagas.worker import watchdog as watching
+from sagas.worker.child import tame_the_collector
 from sagas.worker.process import Worker
 from tests.engine.kit import Kit
 from tests.services.proxy import Proxy
@@ -311,3 +313,20 @@ def test_burst__does_not_end_with_something_woken(kit: Kit, crew: Crew) -> None:
         del worker.store.due
 
     assert not worker.sweeper.found_nothing
+
+
+# -- the garbage collector ----------------------------------------------------------------------------------------
+
+
+def test_collector__leaves_alone_what_was_loaded_before() -> None:
+    before = gc.get_threshold()
+    try:
+        tame_the_collector()
+
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.get_threshold()[1:] == before[1:]
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from sagas import action
 from sagas.apps import autodiscover
+from sagas.checks.definitions import check_definitions
 from sagas.definitions.files import building, files_of, load_file
 from sagas.definitions.registry import registry
 from sagas.exceptions import DefinitionError
@@ -26,6 +27,15 @@ steps:
   - name: "one"
     function: "workflow_code.do"
     compensate_function: "workflow_code.undo"
+"""
+
+
+CHILD = """\
+workflow_type: "Above"
+initial_state_model: "workflow_code.State"
+steps:
+  - name: "below"
+    saga: "Flow"
 """
 
 
@@ -59,6 +69,45 @@ def refusal(writer: Writer, text: str) -> list[str]:
         writer.load(text)
     assert registry.definitions == before
     return [line.removeprefix(f"{writer.file.parent}/") for line in str(caught.value).splitlines()]
+
+
+# -- child sagas -----------------------------------------------------------------------------------------------------
+
+
+def test_child__gets_the_state_and_its_input_beside_it(writer: Writer, module: Callable[..., None]) -> None:
+    def count(state: Any, context: Any, **kwargs: Any) -> dict[str, Any]:
+        return {"n": state.n + 1}
+
+    module(State=State, do=count, undo=undo)
+    above = CHILD.replace("steps:", "steps:\n  - {name: first, function: workflow_code.do, no_compensation: counts}")
+    writer.load(f"{above}    input: {{extra: 7}}\n---\n{GOOD}")
+
+    run = run_saga("Above", {"n": 1})
+
+    assert (run.state, run.called) == ("completed", ["first", "below", "below/one"])
+    assert run.children["below"].context == {"n": 3, "extra": 7}
+    assert (run.context, run.outputs["below"]) == ({"n": 2}, {"n": 3, "extra": 7})
+
+
+def test_child__is_rolled_back_with_its_parent(writer: Writer) -> None:
+    last = '  - {name: last, function: workflow_code.do, no_compensation: "reads only"}\n'
+    writer.load(f"{CHILD}{last}---\n{GOOD}")
+
+    run = run_saga("Above", fail={"last": ValueError("no")})
+
+    assert (run.state, run.children["below"].state, run.undo_called) == ("compensated", "compensated", ["below/one"])
+
+
+def test_child__that_nobody_knows__is_named_by_the_checks_with_file_and_line(writer: Writer) -> None:
+    writer.load(CHILD)
+
+    (found,) = [error for error in check_definitions() if error.id == "sagas.E010" and "'Above'" in error.msg]
+
+    assert found.msg.startswith(
+        f"saga definition 'Above': step 'below' ({writer.file}:4): unknown child saga: expected the name of a saga "
+        "definition (known: "
+    )
+    assert found.msg.endswith("got 'Flow'")
 
 
 # -- what is accepted ------------------------------------------------------------------------------------------------
@@ -134,7 +183,7 @@ def test_automate_next__false_pauses_the_saga_until_somebody_resumes_it(writer: 
             GOOD + "    functoin: x\n",
             [
                 "sagas.yaml:7: steps.0: unknown key 'functoin' (did you mean 'function'?): expected automate_next, "
-                "compensate_function, description, function, input, name, no_compensation, type"
+                "compensate_function, description, function, input, name, no_compensation, saga, type"
             ],
         ),
         (
@@ -143,7 +192,8 @@ def test_automate_next__false_pauses_the_saga_until_somebody_resumes_it(writer: 
                 "sagas.yaml:1: the workflow: missing key 'initial_state_model'",
                 "sagas.yaml:1: the workflow: missing key 'steps'",
                 "sagas.yaml:2: the workflow: unknown key 'version' (did you mean 'workflow_version'?): expected "
-                "description, initial_state_model, rest_permission, rollback, steps, workflow_type, workflow_version",
+                "description, initial_state_model, rest_permission, rollback, sensitive, steps, workflow_type, "
+                "workflow_version",
             ],
         ),
         (
@@ -192,6 +242,32 @@ def test_automate_next__false_pauses_the_saga_until_somebody_resumes_it(writer: 
                 "sagas.yaml: expected YAML: unacceptable character #x0007: special characters are not allowed",
                 '  in "<byte string>", position 83',
             ],
+        ),
+        (
+            GOOD + "    saga: Flow\n",
+            [
+                "sagas.yaml:4: steps.0: a step that is a child saga has no function and no compensate_function: that "
+                "belongs into the steps of 'Flow'"
+            ],
+        ),
+        (
+            CHILD + "    no_compensation: why\n",
+            [
+                "sagas.yaml:4: steps.0: a step that is a child saga has no no_compensation: that belongs into the "
+                "steps of 'Flow'"
+            ],
+        ),
+        (
+            CHILD.replace('saga: "Flow"', 'description: "Flow"'),
+            ["sagas.yaml:4: steps.0: missing key 'function' (or 'saga', of a step that is a child saga)"],
+        ),
+        (
+            CHILD.replace('"Flow"', "7"),
+            ["sagas.yaml:5: steps.0.saga: expected text, got a number: put it in quotes"],
+        ),
+        (
+            CHILD.replace('"Flow"', '"a\\tb"'),
+            ["sagas.yaml:4: step 'below': saga: expected a name of 1 to 100 printable characters, got 'saga:a\\tb'"],
         ),
         ("a: 0b_\n", ["sagas.yaml:1: expected a number, got '0b_'"]),
         ("a: &x 1\nb: *x\n", ["sagas.yaml:2: expected no alias (*name): write it out, or define the saga in Python"]),

@@ -173,3 +173,23 @@ def _bands(nodes: Sequence[Node], rows: Sequence[Sequence[int]]) -> tuple[tuple[
         found.append((top, bottom))
         top = bottom + GAP_Y
     return tuple(found)
+
+
+def way(edge: tuple[Node, ...], layout: Layout, *, across: bool = False) -> str:
+    """An edge as the path of an SVG: straight through the layers, bent between them. `across`: the layers stand side by
+    side, from left to right; the sizes were given with width and height exchanged."""
+
+    def at(x: float, y: float) -> str:
+        return f"{y:.1f} {x:.1f}" if across else f"{x:.1f} {y:.1f}"
+
+    first, last = edge[0], edge[-1]
+    x, y = first.x, layout.bands[first.layer][1]
+    parts = [f"M{at(x, first.y + first.height)}L{at(x, y)}"]
+    for node in edge[1:]:
+        top, bottom = layout.bands[node.layer]
+        middle = (y + top) / 2
+        parts.append(f"C{at(x, middle)} {at(node.x, middle)} {at(node.x, top)}")
+        x, y = node.x, bottom
+        if node is not last:
+            parts.append(f"L{at(x, bottom)}")
+    return "".join(parts)

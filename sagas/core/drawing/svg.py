@@ -8,7 +8,7 @@ from html import escape
 from unicodedata import east_asian_width
 
 from ..graph import StepSpec
-from .layout import GAP_Y, Layout, Node, lay_out
+from .layout import GAP_Y, Layout, Node, lay_out, way
 from .palette import DARK, LIGHT, PLAIN, RETURN_DARK, RETURN_LIGHT, Colours, kind_of
 from .picture import Fact, Mark, Picture, clean, facts
 
@@ -21,8 +21,11 @@ _NARROWEST, _LONGEST = 170.0, 46
 _LETTER, _BOLD, _SMALL = 7.2, 8.7, 7.4
 
 
-def svg(picture: Picture) -> str:
-    """Boxes from top to bottom; a dashed line across marks each point of no return."""
+def svg(picture: Picture, *, alone: bool = True) -> str:
+    """Boxes from top to bottom; a dashed line across marks each point of no return.
+
+    `alone=False`: without background and colours, for a page that has its own for the classes in it.
+    """
     sizes = [_size(spec, picture.mark(position)) for position, spec in enumerate(picture.graph.steps)]
     layout = lay_out(sizes, picture.needs)
     head = max(_width(picture.title, 9.5), _width(picture.summary, _LETTER))
@@ -31,19 +34,19 @@ def svg(picture: Picture) -> str:
     at_end = any(layout.nodes[position].layer == len(layout.bands) - 1 for position in picture.graph.pivots)
     height = 2 * _MARGIN + _HEAD + layout.height + (GAP_Y if at_end else 0)
     shift = (width - 2 * _MARGIN - layout.width) / 2
+    page = f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>'
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="saga-graph" role="img" width="{width:.0f}" '
             f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{_text(picture.title)}">',
-            f"<style>{_style()}</style>",
+            *([f"<style>{_style()}</style>", page] if alone else []),
             '<defs><marker id="saga-arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
             'orient="auto"><path class="tip" d="M0 0L10 5L0 10z"/></marker></defs>',
-            f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>',
             f'<text class="title" x="{_MARGIN:.0f}" y="{_MARGIN + 14:.0f}">{_text(picture.title)}</text>',
             f'<text class="sub" x="{_MARGIN:.0f}" y="{_MARGIN + 34:.0f}">{_text(picture.summary)}</text>',
             *_pivot_lines(picture, layout, width),
             f'<g transform="translate({_MARGIN + shift:.1f} {_MARGIN + _HEAD:.1f})">',
-            *(f'<path class="edge" d="{_curve(edge, layout)}"/>' for edge in layout.edges),
+            *(f'<path class="edge" marker-end="url(#saga-arrow)" d="{way(edge, layout)}"/>' for edge in layout.edges),
             *(line for node in layout.nodes for line in _box(picture, node)),
             "</g>",
             "</svg>",
@@ -100,21 +103,6 @@ def _tale(spec: StepSpec, mark: Mark | None) -> str:
     return "\n".join([spec.name, *([str(mark)] if mark else []), *map(str, facts(spec))])
 
 
-def _curve(edge: tuple[Node, ...], layout: Layout) -> str:
-    """Straight down through the layers, bent between them."""
-    first, last = edge[0], edge[-1]
-    x, y = first.x, layout.bands[first.layer][1]
-    parts = [f"M{x:.1f} {first.y + first.height:.1f}V{y:.1f}"]
-    for node in edge[1:]:
-        top, bottom = layout.bands[node.layer]
-        middle = (y + top) / 2
-        parts.append(f"C{x:.1f} {middle:.1f} {node.x:.1f} {middle:.1f} {node.x:.1f} {top:.1f}")
-        x, y = node.x, bottom
-        if node is not last:
-            parts.append(f"V{bottom:.1f}")
-    return "".join(parts)
-
-
 def _width(value: str, letter: float) -> float:
     return sum(letter * (1.7 if east_asian_width(char) in "WF" else 1) for char in value)
 
@@ -137,7 +125,7 @@ def _style() -> str:
         ".saga-graph .status,.saga-graph .label,.saga-graph .return{font-size:11px}"
         ".saga-graph .status,.saga-graph .return{font-weight:600}"
         ".saga-graph .return{text-anchor:end}"
-        ".saga-graph .edge{fill:none;stroke-width:1.4;marker-end:url(#saga-arrow)}"
+        ".saga-graph .edge{fill:none;stroke-width:1.4}"
         ".saga-graph .pivot{fill:none;stroke-width:1.6;stroke-dasharray:7 5}"
         ".saga-graph .step rect{stroke-width:1.3}"
         ".saga-graph .gate rect{stroke-dasharray:5 3}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def build(document: Document, app: str) -> type[SagaDefinition]:
         "version": value.get("workflow_version", "1"),
         "rollback": value.get("rollback", True),
         "rest_permission": value.get("rest_permission"),
+        "sensitive": tuple(value.get("sensitive", ())),
         "context_model": model,
         "steps": steps,
     }
@@ -70,19 +72,31 @@ def _step(document: Document, position: int, model: Any, *, is_last: bool) -> St
         if key in written:
             _register(document, (*place, key), state_model, given=written.get("input", {}), undo=undo)
     options: dict[str, Any] = {"input": written["input"]} if "input" in written else {}
+    if "saga" in written:
+        options |= {"saga": written["saga"], "input": _with_state(written.get("input", {}))}
     # Only where it says something: the last step has nothing after it.
     if not written.get("automate_next", True) and not is_last:
         options["automate_next"] = False
     try:
-        return step(
+        made = step(
             written["name"],
-            action=written["function"],
+            action=written.get("function", ""),
             compensation=written.get("compensate_function", ""),
             no_compensation=written.get("no_compensation", ""),
             **options,
         )
     except DefinitionError as exc:
         raise document.error(place, str(exc)) from exc
+    return replace(made, written=f"{document.file}:{document.line(place)}")
+
+
+def _with_state(given: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
+    """A child saga's context: the state as it is then, as a function would get it, and what is given beside it."""
+
+    def context_of_child(context: Mapping[str, Any], outputs: Any) -> dict[str, Any]:
+        return {**context, **given}
+
+    return context_of_child
 
 
 def _register(document: Document, place: Place, model: StateModel, *, given: Mapping[str, Any], undo: bool) -> None:

@@ -14,6 +14,7 @@ from ..schemas import describe, errors_of, validator_of
 from .tree import Document, Place
 
 _OF_COMPENSATION = ("compensate_function", "no_compensation")
+_NOT_OF_CHILD = ("function", *_OF_COMPENSATION)
 
 
 def check(document: Document) -> None:
@@ -44,7 +45,7 @@ def _complaints(error: Any) -> Iterator[tuple[Place, str]]:
             if key not in error.instance:
                 yield place, f"{name}: missing key {key!r}"
     elif error.validator == "oneOf":
-        yield place, f"{name}: {_compensation(error.instance)}"
+        yield place, f"{name}: {_does(error.instance)}"
     else:
         yield place, f"{name}: {_value(error)}"
 
@@ -54,7 +55,13 @@ def _meant(key: str, known: list[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _compensation(step: dict[str, Any]) -> str:
+def _does(step: dict[str, Any]) -> str:
+    """What is wrong with what a step does."""
+    if "saga" in step:
+        others = " and no ".join(key for key in _NOT_OF_CHILD if key in step)
+        return f"a step that is a child saga has no {others}: that belongs into the steps of {step['saga']!r}"
+    if "function" not in step:
+        return "missing key 'function' (or 'saga', of a step that is a child saga)"
     got = "both" if all(key in step for key in _OF_COMPENSATION) else "neither"
     return f"expected either compensate_function or no_compensation (why there is nothing to undo), got {got}"
 

@@ -32,6 +32,10 @@ class ContextModel(ABC):
     def problems(self, context: Mapping[str, Any], *, tolerant: bool = False) -> list[Problem]:
         """What is wrong with a context; `tolerant`: unknown fields are not, even where the model forbids them."""
 
+    def schema(self) -> Mapping[str, Any]:
+        """The model as a JSON Schema, for forms; empty where there is none. What counts is `problems`."""
+        return {}
+
     def defaults(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """What the model adds to a context that has no problems: the fields that are missing in it."""
         return {}

@@ -25,6 +25,10 @@ class DataclassModel(StateModel):
         self._model = model
         _check(model, model.__qualname__, set())
 
+    def schema(self) -> Mapping[str, Any]:
+        """Its annotations, as far as they say something to a form."""
+        return _schema(self._model)
+
     def problems(self, context: Mapping[str, Any], *, tolerant: bool = False) -> list[Problem]:
         """Unknown fields are none: a dataclass has no word for forbidding them."""
         found: list[Problem] = []
@@ -107,6 +111,42 @@ def _is_union(hint: Any) -> bool:
 
 def _inner(hint: Any) -> tuple[Any, ...]:
     return () if typing.get_origin(hint) is Literal else typing.get_args(hint)
+
+
+# -- as a JSON Schema: for forms, which ask `problems` in the end -----------------------------------------------------
+
+_SCHEMAS: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    types.NoneType: {"type": "null"},
+}
+
+
+def _schema(model: type) -> dict[str, Any]:
+    hints = _hints(model)
+    properties = {field.name: _schema_of(hints[field.name]) | _default(field) for field in _fields(model)}
+    required = [field.name for field in _fields(model) if field.default is field.default_factory is dataclasses.MISSING]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _schema_of(hint: Any) -> dict[str, Any]:
+    if _is_union(hint):
+        return {"anyOf": [_schema_of(inner) for inner in _inner(hint)]}
+    origin = typing.get_origin(hint) or hint
+    if origin is Literal:
+        return {"enum": list(typing.get_args(hint))}
+    if origin in _LISTS:
+        return {"type": "array"}
+    if origin in _OBJECTS or dataclasses.is_dataclass(hint):
+        return {"type": "object"}
+    return dict(_SCHEMAS.get(hint, {}))
+
+
+def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    plain = type(field.default) in _SCHEMAS or field.default is None
+    return {"default": field.default} if plain else {}
 
 
 # -- reading: a value as the annotation wants it, complaints on the way --------------------------------------------

@@ -23,6 +23,11 @@ class JSONSchemaModel(ContextModel):
         except DefinitionError as exc:
             raise DefinitionError(f"context_model: {exc}") from exc
 
+    def schema(self) -> Mapping[str, Any]:
+        """As it was given."""
+        found: Mapping[str, Any] = self._validator.schema
+        return found
+
     def problems(self, context: Mapping[str, Any], *, tolerant: bool = False) -> list[Problem]:
         """Every error of the schema, by its place."""
         errors = [

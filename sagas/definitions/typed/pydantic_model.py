@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 
 from ...core.errors import PayloadError
 from .base import Problem, StateModel, refuse
@@ -18,6 +18,13 @@ class PydanticModel(StateModel):
     def __init__(self, model: type[BaseModel]) -> None:
         self._model = model
         self._allows_unknown = model.model_config.get("extra") == "allow"
+
+    def schema(self) -> Mapping[str, Any]:
+        """What pydantic makes of it; nothing for a model with fields that JSON Schema has no words for."""
+        try:
+            return self._model.model_json_schema(by_alias=True, mode="validation")
+        except PydanticUserError:
+            return {}
 
     def problems(self, context: Mapping[str, Any], *, tolerant: bool = False) -> list[Problem]:
         """What pydantic says, without the values."""

@@ -30,8 +30,9 @@ def do(ctx: StepContext) -> dict[str, Any]:
     return {"by": ctx.step}
 
 
-def undo(ctx: StepContext) -> None:
+def undo(ctx: StepContext) -> dict[str, Any]:
     tell(ctx, "undo")
+    return {"undone": ctx.step, "before": dict(ctx.undo_outputs)}
 
 
 def wait(ctx: StepContext) -> dict[str, Any]:
@@ -45,13 +46,26 @@ def wait(ctx: StepContext) -> dict[str, Any]:
     return {"by": ctx.step, "attempt": ctx.attempt}
 
 
-def limited(ctx: StepContext) -> None:
-    """At most three of these at once, over all processes."""
+def timed(ctx: StepContext) -> None:
+    """Says when it begins and when it ends, for tests of how many run at once."""
     for change in (1, -1):
         with (files(ctx) / "times").open("a") as times:
-            times.write(f"{time.monotonic()} {change} {os.getpid()}\n")
+            times.write(f"{time.monotonic()} {change} {os.getpid()} {ctx.context.get('n')}\n")
         if change > 0:
             time.sleep(ctx.context.get("pause", 0.05))
+
+
+def fall_silent(ctx: StepContext) -> dict[str, Any]:
+    """The first attempt beats for a while, and then hangs until the test lets it go."""
+    tell(ctx, "beat")
+    pause = threading.Event()
+    for beat in range(int(PATIENCE / 0.02) if ctx.attempt == 1 else 1):
+        if beat < 10:
+            ctx.heartbeat(progress=beat / 10)
+        elif (files(ctx) / "go_on").exists():
+            break
+        pause.wait(0.02)
+    return {"attempt": ctx.attempt}
 
 
 def abort(ctx: StepContext) -> None:
@@ -89,7 +103,11 @@ def register() -> None:
     at_once = RetryPolicy(base=0)
     for name, function in {"do": do, "wait": wait, "abort": abort}.items():
         action(f"program.{name}", retry=at_once)(function)
-    action("program.limited", retry=at_once, max_concurrent=3)(limited)
+    action("program.timed", retry=at_once)(timed)
+    action("program.limited", retry=at_once, max_concurrent=3)(timed)
+    action("program.pair", retry=at_once, max_concurrent=2)(timed)
+    for name, policy in {"silent": at_once, "silent_once": RetryPolicy(max_attempts=1)}.items():
+        action(f"program.{name}", retry=policy, timeout=PATIENCE * 2, heartbeat_timeout=1)(fall_silent)
     compensation("program.undo", retry=at_once)(undo)
     register_waits(at_once)
     for name, actions in {
@@ -97,12 +115,17 @@ def register() -> None:
         "waiting": "wait do",
         "aborting": "do abort do",
         "limited": "limited",
+        "in_pairs": "do pair do",
+        "in_turn": "timed do",
+        "silent": "do silent do",
+        "silent_once": "do silent_once do",
     }.items():
         steps = [
             step(f"s{number}", action=f"program.{word}", compensation="program.undo")
             for number, word in enumerate(actions.split(), start=1)
         ]
         type(name, (SagaDefinition,), {"name": f"program_{name}", "steps": steps, "__module__": __name__})
-        if name == "waiting":
-            locked = {"name": "program_locked", "steps": steps, "lock": "{order_id}", "__module__": __name__}
-            type("locked", (SagaDefinition,), locked)
+        if name in ("waiting", "in_turn"):
+            known = "program_locked" if name == "waiting" else "program_locked_in_turn"
+            locked = {"name": known, "steps": steps, "lock": "{order_id}", "__module__": __name__}
+            type(known, (SagaDefinition,), locked)

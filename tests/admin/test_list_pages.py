@@ -1,0 +1,122 @@
+"""Pages of the list: by key, in both directions and orders, and still while sagas come and go."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from sagas.admin.paging import CappedPaginator
+from sagas.admin.saga import SagaAdmin
+from sagas.models import Saga
+from tests.admin import pages, scenes
+
+
+@pytest.fixture
+def ten(db: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Ten sagas, four on a page; their keys, newest first."""
+    monkeypatch.setattr(SagaAdmin, "list_per_page", 4)
+    return more(10)
+
+
+def more(count: int) -> list[Any]:
+    made = Saga.objects.start_many(scenes.NAME, [{"steps": scenes.steps(), "owner": "ines"} for _ in range(count)])
+    return sorted((saga.pk for saga in made), reverse=True)
+
+
+def shown(response: Any) -> list[Any]:
+    return [saga.pk for saga in response.context["cl"].result_list]
+
+
+def walk(client: Client, query: str, word: str) -> Iterator[Any]:
+    """The page, and all that its links of that name lead to."""
+    url = query
+    while url:
+        response = client.get(pages.LIST + url)
+        yield response
+        url = getattr(response.context["cl"], f"{word}_url")
+
+
+@pytest.mark.parametrize("query", ["?", "?owner=ines", "?q=ines", "?o=1", "?o=1&state=started"])
+def test_pages__lead_through_all_rows_and_back(query: str, operator: Client, ten: list[Any]) -> None:
+    order = ten[::-1] if "o=1" in query else ten
+
+    there = list(walk(operator, query, "next"))
+    back = list(walk(operator, there[-1].context["cl"].previous_url, "previous"))
+
+    assert [shown(page) for page in there] == [order[:4], order[4:8], order[8:]]
+    # The one before the second is the first, and is full.
+    assert [shown(page) for page in back] == [order[4:8], order[:4]]
+    assert [bool(page.context["cl"].first_url) for page in there] == [False, True, True]
+
+
+def test_pages__stay_where_they_are_while_sagas_come_in(operator: Client, ten: list[Any]) -> None:
+    first = operator.get(pages.LIST)
+
+    new = more(3)
+    second = operator.get(pages.LIST + first.context["cl"].next_url)
+    newer = operator.get(pages.LIST + second.context["cl"].previous_url)
+
+    assert shown(second) == ten[4:8]
+    assert shown(newer) == ten[:4]
+    assert shown(operator.get(pages.LIST + newer.context["cl"].previous_url)) == [*new, ten[0]]
+
+
+def test_pages__a_filter_begins_at_the_beginning(operator: Client, ten: list[Any]) -> None:
+    second = operator.get(f"{pages.LIST}?{operator.get(pages.LIST).context['cl'].next_url[1:]}")
+
+    assert 'href="?state=started"' in second.content.decode()
+    assert "after=" not in second.context["cl"].get_query_string({"state": "failed"})
+
+
+def test_pages__numbers_lead_where_they_led(operator: Client, ten: list[Any]) -> None:
+    def numbered(number: object) -> Any:
+        return operator.get(f"{pages.LIST}?p={number}")
+
+    assert shown(numbered(1)) == ten[:4]
+    assert shown(numbered(3)) == ten[8:]
+    assert shown(operator.get(pages.LIST + numbered(2).context["cl"].next_url)) == ten[8:]
+    assert shown(operator.get(pages.LIST + numbered(2).context["cl"].previous_url)) == ten[:4]
+
+
+@pytest.mark.parametrize("number", ["0", "4", "-1", "x", "99999999999999999999", "", "%00"])
+def test_pages__of_a_number_that_is_none_are_told(number: str, operator: Client, ten: list[Any]) -> None:
+    response = operator.get(f"{pages.LIST}?p={number}")
+
+    assert shown(response) == ten[:4]
+    assert any("There is no page" in told for told in pages.told(response))
+
+
+@pytest.mark.parametrize("name", ["after", "before"])
+def test_pages__a_place_that_is_none_is_told(name: str, operator: Client, ten: list[Any]) -> None:
+    response = operator.get(f"{pages.LIST}?{name}=<b>%00nowhere</b>")
+
+    assert shown(response) == ten[:4]
+    assert any("is no place in this list" in told for told in pages.told(response))
+    assert "<b>" not in response.content.decode()
+
+
+def test_pages__behind_the_last_row_is_the_beginning(operator: Client, ten: list[Any]) -> None:
+    assert shown(operator.get(f"{pages.LIST}?after=00000000000000000000000001")) == ten[:4]
+    assert shown(operator.get(f"{pages.LIST}?before=7ZZZZZZZZZZZZZZZZZZZZZZZZZ")) == ten[:4]
+
+
+def test_pages__go_on_behind_what_is_counted(operator: Client, ten: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CappedPaginator, "cap", 5)
+
+    there = list(walk(operator, "?", "next"))
+
+    assert [key for page in there for key in shown(page)] == ten
+    assert all("more than 5 sagas" in pages.text(page) for page in there)
+    assert shown(operator.get(f"{pages.LIST}?p=2")) == ten[4:8]
+    assert any("There is no page" in told for told in pages.told(operator.get(f"{pages.LIST}?p=3")))
+
+
+def test_pages__an_action_finds_what_is_ticked_on_any_of_them(operator: Client, ten: list[Any]) -> None:
+    last = Saga.objects.get(pk=ten[-1])
+    second = operator.get(pages.LIST).context["cl"].next_url
+
+    response = pages.select(operator, "pause", last, query=second)
+
+    assert response.status_code == 200
+    assert last.ulid in pages.text(response)

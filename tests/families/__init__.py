@@ -1,0 +1,1 @@
+"""Random families of sagas in real stores: children, locks, limits, migrations, any faults in any order."""
