@@ -80,12 +80,7 @@ ANSWERS: dict[tuple[SagaState, type], Answer] = {
     **{(state, t.ChildEnded): EDGE for state in SagaState},
     **{(state, t.ParentUndoes): EDGE for state in SagaState if state is not SagaState.COMPENSATED},
     (_G.COMPENSATED, t.ParentUndoes): Ignored("everything is undone already"),
-    (_G.STARTED, t.Signal): EDGE,
-    **{
-        (state, t.Signal): Refused(_FORWARD, "it does not go forward: nothing in it takes a signal any more")
-        for state in SagaState
-        if state is not SagaState.STARTED
-    },
+    **{(state, t.Signal): EDGE for state in SagaState},
     **_operator(t.Cancel, (_G.STARTED,), _FORWARD, "it has ended or is being rolled back already"),
     (_G.COMPENSATING, t.Cancel): EDGE,
     **_operator(t.Pause, ALIVE, "started or compensating", "it has ended: there is nothing to pause"),

@@ -238,7 +238,7 @@ def late_answer(draft: Draft, trigger: t.Answer, reason: str) -> Entry | None:
 
 
 def signal(draft: Draft, trigger: t.Signal) -> str:
-    """Taken by the step that waits for it; kept by one that will. The same again is harmless."""
+    """Taken by the step that waits for it; kept by one that will. The same again is harmless, whatever came since."""
     position = draft.saga.graph.signals.get(trigger.name)
     if position is None:
         known = ", ".join(sorted(draft.saga.graph.signals)) or "none"
@@ -248,6 +248,13 @@ def signal(draft: Draft, trigger: t.Signal) -> str:
     step = draft.steps[position]
     if step.answer == trigger.digest:
         return ALREADY
+    if draft.saga.state is not SagaState.STARTED:
+        raise TransitionNotAllowedError(
+            f"cannot signal saga: expected state {SagaState.STARTED}, got {draft.saga.state}; it does not go forward: "
+            "nothing in it takes a signal any more",
+            saga_id=draft.saga.id,
+            state=draft.saga.state,
+        )
     if step.answer or step.status not in (StepStatus.PENDING, StepStatus.WAITING):
         raise TransitionNotAllowedError(
             f"step {draft.saga.graph.steps[position].name!r} takes no signal any more: it is {step.status}"

@@ -29,7 +29,7 @@ WANTED = {
     t.FlagStale: "edge ignored edge ignored ignored",
     t.WorkerLost: "edge edge edge edge edge",
     t.Answer: "edge edge edge edge edge",
-    t.Signal: "edge refused refused refused refused",
+    t.Signal: "edge edge edge edge edge",
     t.ChildEnded: "edge edge edge edge edge",
     # A parent undoes also what is complete.
     t.ParentUndoes: "edge edge edge ignored edge",

@@ -21,8 +21,8 @@ DROP = {"first": "first", "second": None}
 
 
 @pytest.fixture(params=["pg", "lite"])
-def alias(request: pytest.FixtureRequest, settings: Any) -> str:
-    """PostgreSQL and SQLite."""
+def alias(request: pytest.FixtureRequest, transactional_db: None, settings: Any) -> str:
+    """PostgreSQL and SQLite. (Asked for by its name too, or pytest-django does not make the database.)"""
     found: str = request.getfixturevalue(request.param)
     settings.SAGAS = {**settings.SAGAS, "DATABASE": found}
     return found

@@ -25,8 +25,8 @@ Counts = dict[tuple[str, str, str], int]
 
 
 @pytest.fixture(params=["pg", "lite"])
-def alias(request: pytest.FixtureRequest, settings: Any) -> str:
-    """PostgreSQL and SQLite."""
+def alias(request: pytest.FixtureRequest, transactional_db: None, settings: Any) -> str:
+    """PostgreSQL and SQLite. (Asked for by its name too, or pytest-django does not make the database.)"""
     found: str = request.getfixturevalue(request.param)
     settings.SAGAS = {**settings.SAGAS, "DATABASE": found}
     return found
@@ -239,6 +239,16 @@ def test_hours__of_the_time_before_the_first_count__as_far_as_they_are_kept(
 
     assert hours() == {"started": 1, "completed": 1}
     assert sum(sum(row.bins.values()) for row in StepHour.objects.all()) == 2
+
+
+def test_durations__where_most_of_the_history_was_deleted__none_is_passed_over(kit: Kit, own: Hand, alias: str) -> None:
+    for saga in Saga.objects.start_many(kit.pair(), [{}] * 4):
+        own.run(saga, t.Completed, t.Completed)
+    HistoryEntry.objects.update(id=F("id") * 1001)  # as if a thousand had been between any two
+
+    catch_up()
+
+    assert sum(sum(row.bins.values()) for row in StepHour.objects.all()) == 8
 
 
 def test_hours__old_ones_go(kit: Kit, alias: str) -> None:

@@ -146,10 +146,12 @@ def test_signal__that_comes_when_it_is_waited_for(kit: Kit, crew: Crew) -> None:
     crew.start()
     waiting(saga, "paid")
 
-    for _ in range(2):  # the same twice is harmless
-        saga.signal("payment_confirmed", {"amount": 5})
+    saga.signal("payment_confirmed", {"amount": 5})
 
     assert ended(saga)[0].is_completed
+    saga.signal("payment_confirmed", {"amount": 5})  # the same twice is harmless, even after the end
+    with pytest.raises(TransitionNotAllowedError, match="cannot signal saga: expected state started, got completed"):
+        saga.signal("payment_confirmed", {"amount": 6})
     assert seen == [{"amount": 5}]
     assert kinds(saga).count("signal") == 1
 

@@ -90,13 +90,14 @@ def migrated(found: QuerySet[HistoryEntry]) -> bool:
 
 
 def durations(found: QuerySet[HistoryEntry], size: int) -> Iterator[tuple[datetime, str, str, timedelta]]:
-    """Hour, definition, step and time of steps that were done; a sample where there are many. `size`: of the slice.
+    """Hour, definition, step and time of steps that were done; a sample where there are many. `size`: of the slice,
+    with the gaps that it may have.
 
     A step's row knows when it began; it is asked only if it was done by this very entry.
     """
-    every = max(1, size // _SAMPLE)
     begun = Step.objects.filter(saga_id=OuterRef("saga_id"), name=OuterRef("step"), executed_at=OuterRef("at"))
     done = found.filter(kind__in=_DONE).exclude(step="")
+    every = done.count() // _SAMPLE if size > _SAMPLE else 1
     if every > 1:
         done = done.annotate(rest=Mod(F("id"), Value(every))).filter(rest=0)
     rows = done.annotate(began=Subquery(begun.values("started_at")[:1])).filter(began__isnull=False)
