@@ -41,7 +41,7 @@ def run_child(**options: Any) -> int:
         signals += 1
         if signals > 1:
             os._exit(1)
-        worker.draining = True
+        worker.stop()
 
     signal.signal(signal.SIGTERM, on_signal)
     try:

@@ -116,14 +116,9 @@ class Worker:
             self._unlisten = publisher_for(None).listen(self.sweeper.wake)
 
     def stop(self) -> None:
-        """Drain: claim nothing more, finish what runs."""
-        if not self.draining:
-            self.draining = True
-            self.sweeper.wake()
-            self.limits.stop()
-            self.clerk.stop()
-            self.batcher.stop()
-            self.inbox.nudge()
+        """Drain: claim nothing more, finish what runs. `join` does the rest: a signal's handler sets no more than this
+        either."""
+        self.draining = True
 
     def join(self, poll: Callable[[], None] | None = None) -> int:
         """Wait until the worker was told to stop and has drained; the process's exit code."""
@@ -142,6 +137,8 @@ class Worker:
 
     def _drain(self) -> None:
         grace = app_settings().GRACE.total_seconds()
+        for rouse in (self.sweeper.wake, self.limits.stop, self.clerk.stop, self.batcher.stop, self.inbox.nudge):
+            rouse()
         self._unlisten()
         if self.consumer is not None:
             self.consumer.pause()
@@ -154,9 +151,10 @@ class Worker:
         self.sweeper.wake()
         self.inbox.close()
         self.committer.join(max(1.0, end - time.monotonic()))
-        self.beat.join(5.0)
-        self.clerk.join(5.0)
-        self.batcher.join(5.0)
+        for part in (self.beat, self.clerk, self.batcher):
+            part.join(5.0)
+            if part.is_alive():
+                logger.warning("the %s goes on, it is left to itself", part.name, extra={"action": "part_left"})
         if self.consumer is not None:
             self.consumer.stop(2.0)
         self.pool.stop(0.2)

@@ -143,6 +143,7 @@ def test_sigterm__drains(program: Program) -> None:
     program.go_on()
 
     assert worker.wait(30) == 0, program.said
+    assert "left to itself" not in program.said  # every thread was told, and ended
     assert statuses(saga) == {"s1": "completed", "s2": "pending"}
     assert not fresh(saga).steps.get(name="s1").doubt
     assert statuses(later)["s1"] == "pending"
