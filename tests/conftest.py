@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -28,6 +29,14 @@ def _drop_databases_by_force() -> None:
             cursor.execute(f"DROP DATABASE {self.connection.ops.quote_name(name)} WITH (FORCE)")
 
     DatabaseCreation._destroy_test_db = destroy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_when_asked_for() -> None:
+    """Each test client loads the middleware, and whitenoise would look for all static files every time."""
+    from django.conf import settings
+
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture(scope="session")
@@ -59,24 +68,49 @@ def new_database() -> Iterator[Callable[[], str]]:
         postgres.drop_database(server, name)
 
 
-@pytest.fixture
-def new_vhost(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """Makes vhosts and returns the URL of each. They are deleted after the test."""
+@contextmanager
+def _made_vhosts() -> Iterator[Callable[[], str | None]]:
+    """Makes vhosts on the session's broker, and deletes them; None where none can be made there."""
     server = json.loads(os.environ["TEST_SERVICES"])["broker_url"]
     made: list[tuple[vhosts.Maker, str]] = []
 
-    def make() -> str:
+    def make() -> str | None:
         name = names.new_stamp()
         maker = vhosts.open_vhost(server, name)
         if maker is None:
-            broker: rabbitmq.PrivateRabbitMQ = request.getfixturevalue("private_rabbitmq")
-            return broker.create_vhost()
+            return None
         made.append((maker, name))
         return rabbitmq.with_vhost(server, name)
 
     yield make
     for maker, name in made:
         maker.delete(name)
+
+
+@pytest.fixture
+def new_vhost(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Makes vhosts and returns the URL of each. They are deleted after the test."""
+
+    def on_a_private_broker() -> str:
+        broker: rabbitmq.PrivateRabbitMQ = request.getfixturevalue("private_rabbitmq")
+        return broker.create_vhost()
+
+    with _made_vhosts() as make:
+        yield lambda: make() or on_a_private_broker()
+
+
+@pytest.fixture(scope="session")
+def _kept_vhost() -> Iterator[str | None]:
+    with _made_vhosts() as make:
+        yield make()
+
+
+@pytest.fixture
+def programs_vhost(_kept_vhost: str | None, request: pytest.FixtureRequest) -> str:
+    """The URL of a vhost for programs that a test starts. It is made once where it can be, which takes four seconds of
+    a core: who uses it leaves it empty."""
+    found: str = _kept_vhost or request.getfixturevalue("new_vhost")()
+    return found
 
 
 @pytest.fixture(scope="session")

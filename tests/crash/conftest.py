@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sagas.transports import topology
 from tests.crash.scene import Scene
+from tests.services import rabbitmq
 
 
 @pytest.fixture
-def scene(transactional_db: None, database_url: str, new_vhost: Callable[[], str], tmp_path: Path) -> Scene:
-    """Real processes on the session's database, and on a vhost that nobody has spoilt."""
-    return Scene(database_url, new_vhost(), tmp_path)
+def scene(transactional_db: None, database_url: str, programs_vhost: str, tmp_path: Path) -> Iterator[Scene]:
+    """Real processes on the session's database, and on a vhost in which nothing is."""
+    yield Scene(database_url, programs_vhost, tmp_path)
+    found = topology()
+    assert found is not None
+    queues = [*found.hint_queues, found.dead_letter_queue]
+    rabbitmq.remove_queues(programs_vhost, queues=queues, exchanges=[found.exchange, found.dead_letter_exchange])
