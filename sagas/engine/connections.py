@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections
@@ -13,13 +15,25 @@ _thread = threading.local()
 
 def for_handlers_alone() -> None:
     """This thread runs handlers and nothing else: each leaves it without a transaction, so none need be looked for."""
-    _thread.handlers_alone = True
+    _thread.before = frozenset()
+
+
+@contextmanager
+def handlers_follow() -> Iterator[None]:
+    """Here the thread runs handlers one after the other: what is open before each is what is open now."""
+    known = getattr(_thread, "before", None)
+    _thread.before = open_now()
+    try:
+        yield
+    finally:
+        _thread.before = known
 
 
 def open_now() -> frozenset[str]:
     """Connections of this thread that are in a transaction before the handler is called: only a test's are."""
-    if getattr(_thread, "handlers_alone", False):
-        return frozenset()
+    known: frozenset[str] | None = getattr(_thread, "before", None)
+    if known is not None:
+        return known
     return frozenset(connection.alias for connection in connections.all(initialized_only=True) if _open(connection))
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from ..core.children import child_id
 from ..definitions.definition import SagaDefinition
 from ..engine.attempt import Attempt
+from ..engine.connections import handlers_follow
 from ..engine.start import prepare
 from .clock import Clock
 from .faults import Failures, Fault, check_child_failures, check_failures, failure_of, quiet, raising
@@ -54,8 +55,9 @@ class SagaRun(Runner):
 
     def finish(self) -> SagaRun:
         """Run until nothing is left to run: the saga has ended, or waits for a person. Waits take no time."""
-        while self.next_step() is not None:
-            pass
+        with handlers_follow():
+            while self.next_step() is not None:
+                pass
         return self
 
     def drain(self) -> SagaRun:
