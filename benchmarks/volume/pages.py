@@ -211,7 +211,7 @@ PAGES: tuple[Page, ...] = (
         )
     ),
     Page("saga, 1,000 entries, older history", of_saga("admin:sagas_saga_change", "eventful", "before=999999999")),
-    Page("saga, elements 26 to 50 of 100", of_saga("admin:sagas_saga_change", "fan_out", "elements=2")),
+    Page("saga, elements 21 to 40 of 100", of_saga("admin:sagas_saga_change", "fan_out", "elements=2")),
     Page("saga, the admin's log", of_saga("admin:sagas_saga_history", "completed")),
     Page("saga, a payload", of_saga("admin:sagas_saga_payload", "completed", "part=context")),
     Page("saga, hidden values", confirm("reveal", "completed")),

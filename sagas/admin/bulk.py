@@ -26,7 +26,7 @@ BESIDE = frozenset({"_facets", ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, AFTER, 
 class Bulk:
     """What can be done to all sagas that a list has found."""
 
-    #: How many, as text.
+    #: How many, as text; empty where nobody has counted them.
     count: str
     verbs: list[Verb]
     #: What narrows the list.
@@ -50,5 +50,6 @@ def bulk(request: HttpRequest, changelist: SagaChangeList, verbs: Iterable[Verb]
     offered = [verb for verb in verbs if verb.name in FOR_MANY]
     if not filters or not offered or not changelist.result_count or changelist.problems():
         return None
-    count = counted(changelist.result_count, more=changelist.paginator.has_more)
+    pages = changelist.paginator
+    count = "" if pages.is_uncounted else counted(changelist.result_count, more=pages.has_more)
     return Bulk(count, offered, list(filters.items()), reverse("admin:sagas_batch_start"))

@@ -37,10 +37,12 @@ class KeysetChangeList(CappedChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """The keys of one page, then its rows."""
         self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
-        self.result_count = self.full_result_count = self.paginator.count
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.newest_first = self.queryset.query.order_by[0].startswith("-")
         found = self._page(request)
+        if self.paginator.is_uncounted and not (self.previous_url or self.next_url):
+            self.paginator.found = len(found)
+        self.result_count = self.full_result_count = self.paginator.count
         self.show_admin_actions = bool(found)
         order = "-pk" if self.newest_first else "pk"
         self.result_list = self.model_admin.for_list(self.root_queryset).filter(pk__in=found).order_by(order)  # type: ignore[attr-defined]

@@ -35,7 +35,7 @@ from .why import why_view
 from .work_views import saga_items
 
 #: History entries on one page.
-ENTRIES = 100
+ENTRIES = 50
 #: Changes that one entry tells.
 MAX_CHANGES = 8
 #: Held steps that are named at the top.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -17,28 +20,70 @@ else:
 
 #: Rows that can be paged through.
 CAP = 1000
+_CANCELLED = "57014"
+
+
+class TakesTooLongError(Exception):
+    """A statement was given up."""
+
+
+@contextmanager
+def at_most(milliseconds: int, alias: str) -> Iterator[None]:
+    """Statements inside are given up after that time, with `TakesTooLongError`. Only on PostgreSQL."""
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        yield
+        return
+    inner = connection.in_atomic_block
+    try:
+        with transaction.atomic(using=alias), connection.cursor() as cursor:
+            cursor.execute(_LIMIT, [str(milliseconds)])
+            (before, _now) = cursor.fetchone()
+            yield
+            if inner:  # else it ends with the transaction
+                cursor.execute(_LIMIT, [before])
+    except OperationalError as exc:
+        if getattr(exc.__cause__, "sqlstate", "") != _CANCELLED:
+            raise
+        raise TakesTooLongError from exc
+
+
+_LIMIT = "SELECT current_setting('statement_timeout'), set_config('statement_timeout', %s, true)"
 
 
 class CappedPaginator(Pages):
     """A paginator that counts to `CAP` and no further."""
 
     cap = CAP
+    #: Milliseconds that a count may take.
+    patience = 100
 
     @cached_property
-    def found(self) -> int:
-        """Rows found, one more than the cap at most."""
+    def found(self) -> int | None:
+        """Rows found, one more than the cap at most; None where to count them takes too long: nobody waits for that."""
         rows = self.object_list
-        return rows[: self.cap + 1].count() if isinstance(rows, QuerySet) else len(rows)
+        if not isinstance(rows, QuerySet):
+            return len(rows)
+        try:
+            with at_most(self.patience, rows.db):
+                return rows[: self.cap + 1].count()
+        except TakesTooLongError:
+            return None
 
-    @cached_property
+    @property
     def count(self) -> int:
         """Rows that can be paged through."""
-        return min(self.found, self.cap)
+        return self.cap if self.found is None else min(self.found, self.cap)
 
     @property
     def has_more(self) -> bool:
         """Whether there are rows behind the cap."""
-        return self.found > self.cap
+        return self.found is not None and self.found > self.cap
+
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether nobody knows how many there are."""
+        return self.found is None
 
 
 class CappedChangeList(ChangeList):

@@ -15,7 +15,7 @@ from ..models import Saga, Step
 from .drawing import by_need
 
 #: Elements of lists that have a row.
-ELEMENTS = 25
+ELEMENTS = 20
 _PAYLOADS = ("input", "output", "undo_output")
 #: More than any saga has steps.
 _DIGITS = 7

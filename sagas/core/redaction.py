@@ -36,10 +36,7 @@ class Rules:
 
     def hides(self, path: tuple[str, ...]) -> bool:
         """Whether the value under these keys, from the innermost out, is hidden."""
-        return any(
-            len(rule) <= len(path) and all(name in _endings(key) for name, key in zip(rule, path, strict=False))
-            for rule in self.paths
-        )
+        return _hides(self, path)
 
 
 def read_rules(what: str, names: object) -> Rules:
@@ -71,6 +68,15 @@ def _endings(key: str) -> frozenset[str]:
     """What the key ends in, whole words at a time."""
     words = _words(key)
     return frozenset(_glued(words[start:]) for start in range(len(words)))
+
+
+# Kept: a page asks the same of every entry of a history.
+@lru_cache(maxsize=4096)
+def _hides(rules: Rules, path: tuple[str, ...]) -> bool:
+    return any(
+        len(rule) <= len(path) and all(name in _endings(key) for name, key in zip(rule, path, strict=False))
+        for rule in rules.paths
+    )
 
 
 def redact(value: Any, rules: Rules) -> Any:

@@ -234,6 +234,7 @@ class Saga(SagaOperations):
                 name="sagas_unfinished",
                 condition=models.Q(state__in=["started", "compensating", "failed"]),
             ),
+            models.Index(fields=["completed_at"], name="sagas_ended", condition=models.Q(completed_at__isnull=False)),
             models.Index(fields=["name", "id"], name="sagas_name"),
             models.Index(fields=["owner", "id"], name="sagas_owner", condition=~models.Q(owner="")),
             models.Index(fields=["id"], name="sagas_attention", condition=~models.Q(attention="")),

@@ -1,11 +1,14 @@
 """Pages of the list: by key, in both directions and orders, and still while sagas come and go."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.db import ProgrammingError, connection, transaction
 from django.test import Client
 
+from sagas.admin import paging
 from sagas.admin.paging import CappedPaginator
 from sagas.admin.saga import SagaAdmin
 from sagas.models import Saga
@@ -110,6 +113,58 @@ def test_pages__go_on_behind_what_is_counted(operator: Client, ten: list[Any], m
     assert all("more than 5 sagas" in pages.text(page) for page in there)
     assert shown(operator.get(f"{pages.LIST}?p=2")) == ten[4:8]
     assert any("There is no page" in told for told in pages.told(operator.get(f"{pages.LIST}?p=3")))
+
+
+@contextmanager
+def gives_up(milliseconds: int, alias: str) -> Iterator[None]:
+    """As if the count took too long."""
+    raise paging.TakesTooLongError
+    yield
+
+
+def test_pages__where_counting_takes_too_long__there_are_many(
+    operator: Client, ten: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "at_most", gives_up)
+
+    there = list(walk(operator, "?owner=ines", "next"))
+
+    assert [key for page in there for key in shown(page)] == ten
+    assert all("many sagas" in pages.text(page) for page in there)
+    assert all("All that match:" in pages.text(page) for page in there)
+    assert shown(operator.get(f"{pages.LIST}?p=3")) == ten[8:]
+
+
+def test_pages__all_on_one__need_no_count(operator: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "at_most", gives_up)
+    more(3)
+
+    assert "3 sagas" in pages.text(operator.get(pages.LIST))
+
+
+def test_count__is_given_up_and_nothing_else_is(db: None) -> None:
+    more(2)
+    allowed = timeout()
+
+    slow = Saga.objects.order_by("pk").extra(where=["pg_sleep(30) IS NOT NULL"])  # for each row
+
+    assert CappedPaginator(slow, 10).is_uncounted
+    assert timeout() == allowed
+    assert CappedPaginator(Saga.objects.order_by("pk"), 10).count == 2
+    assert timeout() == allowed
+
+
+def test_count__other_errors_are_told(db: None) -> None:
+    with pytest.raises(ProgrammingError), transaction.atomic():
+        _ = CappedPaginator(Saga.objects.order_by("pk").extra(where=["nonsense"]), 10).found
+
+
+def timeout() -> str:
+    """How long a statement may take."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        found: str = cursor.fetchone()[0]
+    return found
 
 
 def test_pages__an_action_finds_what_is_ticked_on_any_of_them(operator: Client, ten: list[Any]) -> None:
