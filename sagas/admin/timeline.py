@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 #: Entries of the history on one page of the timeline, and steps with a line of their own.
-ENTRIES, LANES = 150, 30
+ENTRIES, LANES = 100, 30
 #: In pixels: the names at the left, the room for time, the height of a line, and of the times above.
 _NAMES, _ROOM, _LANE, _HEAD = 165.0, 785.0, 24.0, 26.0
 _NARROWEST = 4.0
