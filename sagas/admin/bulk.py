@@ -12,14 +12,14 @@ from django.urls import reverse
 
 from ..engine.batch import VERBS as FOR_MANY
 from . import cells
-from .keyset import AFTER, BEFORE
+from .keyset import AFTER, BEFORE, WAIT
 from .verbs import Verb
 
 if TYPE_CHECKING:
     from .saga import SagaChangeList
 
 #: In a list's address, what does not narrow it.
-BESIDE = frozenset({"_facets", ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, AFTER, BEFORE, "verb"})
+BESIDE = frozenset({"_facets", ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, AFTER, BEFORE, WAIT, "verb"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def bulk(request: HttpRequest, changelist: SagaChangeList, verbs: Iterable[Verb]
     """What the list offers; None where it is not narrowed, has found nothing, or nothing may be done."""
     filters = narrowing(request.GET)
     offered = [verb for verb in verbs if verb.name in FOR_MANY]
-    if not filters or not offered or not changelist.result_count or changelist.problems():
+    if not (filters and offered and changelist.result_count) or changelist.wait_url or changelist.problems():
         return None
     pages = changelist.paginator
     count = "" if pages.is_uncounted else counted(changelist.result_count, more=pages.has_more)

@@ -3,6 +3,7 @@ and no row is shown twice or left out while others come in."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +14,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from ..definitions.ids import id_text, parse_id
-from .paging import CappedChangeList
+from .paging import CappedChangeList, TakesTooLongError, at_most
 
 #: The page that begins behind this row, or ends before it, in the order that is shown.
 AFTER, BEFORE = "after", "before"
+#: Somebody has seen that it takes long, and waits.
+WAIT = "wait"
 
 
 class KeysetChangeList(CappedChangeList):
@@ -25,11 +28,16 @@ class KeysetChangeList(CappedChangeList):
     #: Where the pages beside this one begin; empty: there is none.
     first_url = next_url = previous_url = ""
     newest_first = True
+    #: Milliseconds that looking for the rows of a page may take.
+    patience = 150
+    #: Looking for them took longer: the same address for who wants to wait. Empty: it did not.
+    wait_url = ""
+    _waits: Mapping[str, str] = {}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """The filtered rows of all pages."""
         # A place in the list is no filter, and no link to another filter leads there.
-        for name in (AFTER, BEFORE):
+        for name in (AFTER, BEFORE, WAIT):
             self.params.pop(name, None)
             self.filter_params.pop(name, None)
         return super().get_queryset(request, exclude_parameters)
@@ -39,13 +47,26 @@ class KeysetChangeList(CappedChangeList):
         self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.newest_first = self.queryset.query.order_by[0].startswith("-")
-        found = self._page(request)
-        if self.paginator.is_uncounted and not (self.previous_url or self.next_url):
+        self._waits = {WAIT: "1"} if WAIT in request.GET else {}
+        found = self._page(request) if self._waits else self._page_in_time(request)
+        if self.wait_url:
+            self.paginator.found = None
+        elif self.paginator.is_uncounted and not (self.previous_url or self.next_url):
             self.paginator.found = len(found)
         self.result_count = self.full_result_count = self.paginator.count
         self.show_admin_actions = bool(found)
         order = "-pk" if self.newest_first else "pk"
         self.result_list = self.model_admin.for_list(self.root_queryset).filter(pk__in=found).order_by(order)  # type: ignore[attr-defined]
+
+    def _page_in_time(self, request: HttpRequest) -> list[UUID]:
+        """Filters whose rows hardly ever meet are answered by walking past all that one of them finds."""
+        try:
+            with at_most(self.patience, self.queryset.db):
+                return self._page(request)
+        except TakesTooLongError:
+            place = {name: request.GET[name] for name in (AFTER, BEFORE) if name in request.GET}
+            self.wait_url = self.get_query_string({**place, WAIT: "1"})
+            return []
 
     def _page(self, request: HttpRequest) -> list[UUID]:
         after, before = (self._key(request, name) for name in (AFTER, BEFORE))
@@ -111,8 +132,10 @@ class KeysetChangeList(CappedChangeList):
 
     def _link(self, found: list[UUID], *, earlier: bool, later: bool) -> None:
         self.first_url = self.get_query_string() if earlier else ""
-        self.previous_url = self.get_query_string({BEFORE: id_text(found[0])}) if earlier and found else ""
-        self.next_url = self.get_query_string({AFTER: id_text(found[-1])}) if later and found else ""
+        self.previous_url = (
+            self.get_query_string({BEFORE: id_text(found[0]), **self._waits}) if earlier and found else ""
+        )
+        self.next_url = self.get_query_string({AFTER: id_text(found[-1]), **self._waits}) if later and found else ""
 
     def _complain(self, request: HttpRequest, text: str) -> None:
         messages.warning(request, text)

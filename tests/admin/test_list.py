@@ -113,7 +113,7 @@ def test_queries__as_many_for_two_pages_as_for_half_of_one(
     more(12)
     many = queries()
 
-    assert len(few) == len(many) <= 15  # four of them around the count, because a test is in a transaction
+    assert len(few) == len(many) <= 19  # eight of them bound the time, four less outside a test's transaction
 
 
 def test_queries__no_payloads_and_no_count_over_everything(operator: Client) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.db import ProgrammingError, connection, transaction
 from django.test import Client
+from django.utils.html import escape
 
-from sagas.admin import paging
+from sagas.admin import bulk, keyset, paging
 from sagas.admin.paging import CappedPaginator
 from sagas.admin.saga import SagaAdmin
 from sagas.models import Saga
@@ -140,6 +141,32 @@ def test_pages__all_on_one__need_no_count(operator: Client, db: None, monkeypatc
     more(3)
 
     assert "3 sagas" in pages.text(operator.get(pages.LIST))
+
+
+def test_pages__where_looking_takes_too_long__it_says_so_and_who_wants_to_waits(
+    operator: Client, ten: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "at_most", gives_up)
+    place = f"{pages.LIST}?owner=ines"
+
+    first = operator.get(place)
+
+    assert shown(first) == []
+    assert "It takes long to look for these sagas" in pages.text(first)
+    assert "that match:" not in pages.text(first)
+    further = pages.LIST + first.context["cl"].wait_url
+    assert f'href="{escape(first.context["cl"].wait_url)}"' in first.content.decode()
+    assert shown(operator.get(further)) == ten[:4]
+    assert [key for page in walk(operator, f"{first.context['cl'].wait_url}", "next") for key in shown(page)] == ten
+    assert bulk.narrowing({"owner": "ines", "wait": "1"}) == {"owner": "ines"}
+
+
+def test_looking__is_given_up_by_the_database(db: None, operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    more(2)
+    slow = Saga.objects.order_by("-pk").extra(where=["pg_sleep(30) IS NOT NULL"])
+    monkeypatch.setattr(SagaAdmin, "get_queryset", lambda admin, request: slow)
+
+    assert "It takes long to look for these sagas" in pages.text(operator.get(pages.LIST))
 
 
 def test_count__is_given_up_and_nothing_else_is(db: None) -> None:
