@@ -339,7 +339,7 @@ def test_queries__as_many_for_many_groups_as_for_few(operator: Client) -> None:
     count()
 
     assert [queries(url) for url in urls] == few
-    assert few[0] <= 10
+    assert few[0] <= 14  # four of them bound the time of the count, because a test is in a transaction
 
 
 def test_queries__read_no_sagas(operator: Client) -> None:
