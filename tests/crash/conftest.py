@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sagas.transports import topology
+from sagas.engine.notify import topology
 from tests.crash.scene import Scene
 from tests.services import rabbitmq
 
