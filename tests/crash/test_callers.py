@@ -12,7 +12,7 @@ from sagas.models import HistoryEntry, Saga, Worker
 from tests.crash.scene import Scene
 from tests.services.waiting import wait_until
 
-COUNT = 4
+COUNT = 2
 
 
 @pytest.mark.parametrize(("point", "stored"), [("start_before_commit", 5), ("start_after_commit", 6)])
