@@ -39,6 +39,15 @@ def _static_files_when_asked_for() -> None:
     settings.WHITENOISE_AUTOREFRESH = True
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patient_lists() -> None:
+    """A busy machine is no reason to see another page."""
+    from sagas.admin.keyset import KeysetChangeList
+    from sagas.admin.paging import CappedPaginator
+
+    CappedPaginator.patience = KeysetChangeList.patience = 60_000
+
+
 @pytest.fixture(scope="session")
 def broker_url() -> str:
     """This process's RabbitMQ: a vhost of its own or, where none could be made, its own names in SAGAS."""

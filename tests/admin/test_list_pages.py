@@ -165,11 +165,13 @@ def test_looking__is_given_up_by_the_database(db: None, operator: Client, monkey
     more(2)
     slow = Saga.objects.order_by("-pk").extra(where=["pg_sleep(30) IS NOT NULL"])
     monkeypatch.setattr(SagaAdmin, "get_queryset", lambda admin, request: slow)
+    monkeypatch.setattr(keyset.KeysetChangeList, "patience", 100)
 
     assert "It takes long to look for these sagas" in pages.text(operator.get(pages.LIST))
 
 
-def test_count__is_given_up_and_nothing_else_is(db: None) -> None:
+def test_count__is_given_up_and_nothing_else_is(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CappedPaginator, "patience", 100)
     more(2)
     allowed = timeout()
 
@@ -177,6 +179,7 @@ def test_count__is_given_up_and_nothing_else_is(db: None) -> None:
 
     assert CappedPaginator(slow, 10).is_uncounted
     assert timeout() == allowed
+    monkeypatch.setattr(CappedPaginator, "patience", 60_000)
     assert CappedPaginator(Saga.objects.order_by("pk"), 10).count == 2
     assert timeout() == allowed
 
