@@ -28,8 +28,8 @@ class KeysetChangeList(CappedChangeList):
     #: Where the pages beside this one begin; empty: there is none.
     first_url = next_url = previous_url = ""
     newest_first = True
-    #: Milliseconds that looking for the rows of a page may take.
-    patience = 150
+    #: Milliseconds that looking for the rows of a page may take: a guard for the database, not a pace.
+    patience = 2_000
     #: Looking for them took longer: the same address for who wants to wait. Empty: it did not.
     wait_url = ""
     _waits: Mapping[str, str] = {}
