@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from ..admin.overview import Overview, overview
-from ..admin.zone import viewers_zone
+if TYPE_CHECKING:
+    from ..admin.overview import Overview
 
 register = template.Library()
 
@@ -21,6 +21,10 @@ def saga_overview(context: dict[str, Any]) -> Overview | None:
     user = getattr(request, "user", None)
     if request is None or user is None or not user.is_active or not user.has_perm("sagas.view_saga"):
         return None
+    # Not before the tag is used: Django reads the tags of all apps for every template engine, with or without an admin.
+    from ..admin.overview import overview
+    from ..admin.zone import viewers_zone
+
     try:
         with timezone.override(viewers_zone(request)):
             return overview(user)

@@ -279,7 +279,7 @@ def test_site_without_sagas__shows_the_index_as_it_was(operator: Client, monkeyp
     def none(user: Any) -> None:
         raise NoReverseMatch
 
-    monkeypatch.setattr("sagas.templatetags.sagas_overview.overview", none)
+    monkeypatch.setattr("sagas.admin.overview.overview", none)
 
     response = operator.get(INDEX)
 

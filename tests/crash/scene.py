@@ -45,6 +45,7 @@ class Scene:
             **os.environ,
             "DATABASE_URL": database_url,
             "BROKER_URL": broker_url,
+            "DJANGO_SETTINGS_MODULE": "tests.crash.settings",
             "VAR_DIR": str(files),
             "SAGAS_HINT_GRACE": "0.5",
             "SAGAS_SWEEP_EVERY": "0.3",

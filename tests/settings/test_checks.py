@@ -1,6 +1,10 @@
 """`manage.py check`: what is wrong, before anything runs; one id for each."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,8 @@ from sagas import SagaDefinition, step
 from sagas.conf import admin_base
 from sagas.core.graph import Graph
 from tests.engine.kit import forgetting
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -185,3 +191,14 @@ def test_e007__without_the_admin_nothing_is_built_on_it(settings: Any) -> None:
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django.contrib.admin"]
 
     assert "sagas.E007" not in found()
+
+
+def test_project_without_admin_and_api__is_well() -> None:
+    # A program of its own: models and template tags of an app that is not there must not be imported by anything.
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.crash.settings"}
+    command = [sys.executable, "manage.py", "check", "--fail-level", "WARNING"]
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "sagas.I001" in done.stderr
