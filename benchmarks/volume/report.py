@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.volume.measure import Measured
 
-HEADS = ("page", "p50 ms", "p95 ms", "max ms", "SQL ms", "CPU ms", "queries")
+HEADS = ("page", "p50 ms", "p95 ms", "max ms", "first ms", "SQL ms", "CPU ms", "queries")
 
 
 def row(found: Measured) -> tuple[str, ...]:
@@ -15,7 +15,8 @@ def row(found: Measured) -> tuple[str, ...]:
     few, many = min(found.counts), max(found.counts)
     queries = str(many) if few == many else f"{few}-{many}"
     over = "" if found.within else f" (over {found.page.limit})"
-    times = (found.p50, found.p95, max(found.times), statistics.median(found.spent), statistics.median(found.worked))
+    medians = (statistics.median(found.spent), statistics.median(found.worked))
+    times = (found.p50, found.p95, max(found.times), found.first, *medians)
     texts = [f"{value:.0f}" for value in times]
     texts[1] += over
     return (found.page.name, *texts, queries)

@@ -29,8 +29,8 @@ class TakesTooLongError(Exception):
 
 @contextmanager
 def at_most(milliseconds: int, alias: str) -> Iterator[None]:
-    """Statements inside are given up after that time, with `TakesTooLongError`, and ask the disk for many pages at a
-    time. Only on PostgreSQL."""
+    """Statements inside are given up after that time, with `TakesTooLongError`; they take one core, and ask the disk
+    for many pages at a time. Only on PostgreSQL."""
     connection = connections[alias]
     if connection.vendor != "postgresql":
         yield
@@ -39,25 +39,31 @@ def at_most(milliseconds: int, alias: str) -> Iterator[None]:
     try:
         with transaction.atomic(using=alias), connection.cursor() as cursor:
             cursor.execute(_SET, [str(milliseconds)])
-            (before, pages, *_now) = cursor.fetchone()
+            before = cursor.fetchone()[:_SETTINGS]
             yield
             if inner:  # else it ends with the transaction
-                cursor.execute(_SET_BACK, [before, pages])
+                cursor.execute(_SET_BACK, before)
     except OperationalError as exc:
         if getattr(exc.__cause__, "sqlstate", "") != _CANCELLED:
             raise
         raise TakesTooLongError from exc
 
 
-#: Before PostgreSQL 18 a server asks the disk for one page after the other: what no cache holds takes thrice as long.
-#: Zero: its operating system knows no other way.
+#: To start processes for what an index answers takes longer than the answer, and a page is no reason to take all cores.
+#: Before PostgreSQL 18 a server asks the disk for one page after the other: what no cache holds takes thrice as long
+#: (zero: its operating system knows no other way).
 _SET = """
-SELECT current_setting('statement_timeout'), current_setting('effective_io_concurrency'),
-    set_config('statement_timeout', %s, true),
+SELECT current_setting('statement_timeout'), current_setting('max_parallel_workers_per_gather'),
+    current_setting('effective_io_concurrency'),
+    set_config('statement_timeout', %s, true), set_config('max_parallel_workers_per_gather', '0', true),
     set_config('effective_io_concurrency', CASE current_setting('effective_io_concurrency')::int
         WHEN 0 THEN '0' ELSE GREATEST(current_setting('effective_io_concurrency')::int, 32)::text END, true)
 """
-_SET_BACK = "SELECT set_config('statement_timeout', %s, true), set_config('effective_io_concurrency', %s, true)"
+_SET_BACK = """
+SELECT set_config('statement_timeout', %s, true), set_config('max_parallel_workers_per_gather', %s, true),
+    set_config('effective_io_concurrency', %s, true)
+"""
+_SETTINGS = 3
 
 
 class CappedPaginator(Pages):

@@ -173,15 +173,15 @@ def test_looking__is_given_up_by_the_database(db: None, operator: Client, monkey
 def test_count__is_given_up_and_nothing_else_is(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CappedPaginator, "patience", 100)
     more(2)
-    allowed = timeout()
+    allowed = bounds()
 
     slow = Saga.objects.order_by("pk").extra(where=["pg_sleep(30) IS NOT NULL"])  # for each row
 
     assert CappedPaginator(slow, 10).is_uncounted
-    assert timeout() == allowed
+    assert bounds() == allowed
     monkeypatch.setattr(CappedPaginator, "patience", 60_000)
     assert CappedPaginator(Saga.objects.order_by("pk"), 10).count == 2
-    assert timeout() == allowed
+    assert bounds() == allowed
 
 
 def test_count__other_errors_are_told(db: None) -> None:
@@ -189,11 +189,36 @@ def test_count__other_errors_are_told(db: None) -> None:
         _ = CappedPaginator(Saga.objects.order_by("pk").extra(where=["nonsense"]), 10).found
 
 
-def timeout() -> str:
-    """How long a statement may take."""
+def test_looking__takes_one_core_and_asks_the_disk_for_many_pages(db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SHOW statement_timeout")
-        found: str = cursor.fetchone()[0]
+        cursor.execute("SET LOCAL max_parallel_workers_per_gather = 2")
+        cursor.execute("SET LOCAL effective_io_concurrency = 1")
+    allowed = bounds()
+
+    with paging.at_most(2_000, "default"):
+        assert bounds() == ["2s", "0", "32"]
+
+    assert bounds() == allowed
+
+
+@pytest.mark.parametrize(("there", "then"), [("0", "0"), ("200", "200")])
+def test_looking__asks_for_no_fewer_pages_and_for_none_where_that_is_not_possible(
+    db: None, there: str, then: str
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('effective_io_concurrency', %s, true)", [there])
+
+    with paging.at_most(2_000, "default"):
+        assert bounds()[2] == then
+
+
+def bounds() -> list[str]:
+    """How long a statement may take, with how many helpers, and how many pages are asked for at a time."""
+    found = []
+    with connection.cursor() as cursor:
+        for name in ("statement_timeout", "max_parallel_workers_per_gather", "effective_io_concurrency"):
+            cursor.execute(f"SHOW {name}")
+            found.append(cursor.fetchone()[0])
     return found
 
 

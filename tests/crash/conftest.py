@@ -6,10 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.apps import apps
+from django.db import transaction
 
 from sagas.engine.notify import topology
 from tests.crash.scene import Scene
 from tests.services import rabbitmq
+from tests.store.database import transactional_db as no_sagas
+
+__all__ = ["no_sagas"]
+
+
+@pytest.fixture
+def transactional_db(no_sagas: None) -> Iterator[None]:
+    """Real commits; in the end there are no sagas, and the participants' books are empty."""
+    yield
+    with transaction.atomic():
+        for model in apps.get_models():
+            if model.__module__.startswith("participants."):
+                model._base_manager.all()._raw_delete("default")
 
 
 @pytest.fixture
