@@ -17,7 +17,7 @@ from django.utils.translation import gettext, ngettext, pgettext
 from ..core.redaction import redact
 from ..definitions.sensitive import rules_of
 from ..engine.why import why
-from ..models import HistoryEntry, Saga, Step
+from ..models import NEWEST_FIRST, HistoryEntry, Saga, Step
 from ..store import get_store
 from . import alike, cells, words
 from .changes import sentences
@@ -125,7 +125,7 @@ def _key(request: HttpRequest, name: str) -> int | None:
 
 def _entries(request: HttpRequest, saga: Saga, names: Sequence[str]) -> tuple[list[EntryView], int | None]:
     """Newest first, from the one that `?before=` names; and where the older ones begin."""
-    found = saga.history.order_by("-id")
+    found = saga.history.order_by(NEWEST_FIRST)
     before = _key(request, "before")
     if before is not None:
         found = found.filter(id__lt=before)

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.utils.translation import gettext, gettext_lazy
 
 from ..core.states import StepStatus
-from ..models import HistoryEntry, Saga, Worker
+from ..models import NEWEST_FIRST, HistoryEntry, Saga, Worker
 from . import cells, words
 from .changes import step_name
 
@@ -213,7 +213,7 @@ class _Reader:
 
 def timeline(saga: Saga, names: Sequence[str], before: int | None, now: datetime) -> Timeline | None:
     """The newest stretch of the history, or the one before that entry; None where nothing lasted. Two queries."""
-    found = saga.history.order_by("-id")
+    found = saga.history.order_by(NEWEST_FIRST)
     newest = list((found if before is None else found.filter(id__lt=before))[: ENTRIES + 1])
     entries = newest[:ENTRIES][::-1]
     if not entries:

@@ -45,32 +45,39 @@ class Entry:
     graph: Graph | None = None
 
 
-_AS_THEY_ARE = frozenset({bool, int})
-
-
 def _plain(value: Any, at: datetime) -> Any:
-    if value is None or value.__class__ in _AS_THEY_ARE:
-        return value
+    if value is None:
+        return None
     if isinstance(value, datetime):
         return AT_ONCE if value == at else value.isoformat()
     return str(value)
 
 
-def _comparer(names: Sequence[str]) -> Callable[[Any, Any, datetime], dict[str, Any]]:
+#: Kinds of fields whose values JSON has too.
+_AS_IT_IS = frozenset({"int", "int | None", "bool", "str"})
+
+
+def _comparer(
+    row: type[SagaRow] | type[StepRow], names: Sequence[str]
+) -> Callable[[Any, Any, datetime], dict[str, Any]]:
     """A function that tells what of these differs between two rows; JSON-ready.
 
     Written out field by field, as dataclasses writes its methods: a loop over the names takes three times as long, and
     every transition compares several rows. Identity first: most fields are the very same object.
     """
-    lines = [f" if new.{n} is not old.{n} and new.{n} != old.{n}: found[{n!r}] = plain(new.{n}, at)" for n in names]
+    kinds = {field.name: field.type for field in fields(row)}
+    lines = ["def differ(old, new, at):", " found = {}"]
+    for name in names:
+        value = f"new.{name}" if kinds[name] in _AS_IT_IS else f"plain(new.{name}, at)"
+        lines.append(f" if new.{name} is not old.{name} and new.{name} != old.{name}: found[{name!r}] = {value}")
     scope: dict[str, Any] = {"plain": _plain}
-    exec("\n".join(["def differ(old, new, at):", " found = {}", *lines, " return found"]), scope)  # noqa: S102
+    exec("\n".join([*lines, " return found"]), scope)  # noqa: S102
     found: Callable[[Any, Any, datetime], dict[str, Any]] = scope["differ"]
     return found
 
 
-_saga_differences = _comparer(SAGA_FIELDS)
-_step_differences = _comparer(STEP_FIELDS)
+_saga_differences = _comparer(SagaRow, SAGA_FIELDS)
+_step_differences = _comparer(StepRow, STEP_FIELDS)
 
 
 def step_changes(steps: Iterable[tuple[StepRow, StepRow]], at: datetime) -> dict[int, dict[str, Any]]:

@@ -17,7 +17,7 @@ from ..conf import app_settings
 from ..core.history import Entry
 from ..core.states import SagaState, StepStatus
 from ..definitions.ids import id_text
-from ..models import HistoryEntry, Step
+from ..models import NEWEST_FIRST, HistoryEntry, Step
 from ..signals import debt_reminded
 from ..store import get_store
 from .tell import send
@@ -100,7 +100,7 @@ def _debts(now: datetime, period: timedelta) -> Iterator[Debt]:
 
 def _lines(saga: Any, step: Any) -> QuerySet[HistoryEntry]:
     """What has happened to a step, the last first."""
-    return HistoryEntry.objects.using(app_settings().DATABASE).filter(saga=saga, step=step).order_by("-id")
+    return HistoryEntry.objects.using(app_settings().DATABASE).filter(saga=saga, step=step).order_by(NEWEST_FIRST)
 
 
 def _since(debt: Debt, now: datetime) -> datetime:

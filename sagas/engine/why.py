@@ -15,7 +15,7 @@ from ..core.graph import StepSpec
 from ..core.readiness import open_steps
 from ..core.rows import SagaRow, StepRow
 from ..core.states import TERMINAL, Hold, Lock, Wait
-from ..models import HistoryEntry, SagaLock, Worker
+from ..models import NEWEST_FIRST, HistoryEntry, SagaLock, Worker
 
 
 class Cause(StrEnum):
@@ -73,7 +73,7 @@ def why(saga: SagaRow, steps: Sequence[StepRow], now: datetime) -> Why | None:
 
 
 def _paused(saga: SagaRow) -> Why:
-    entry = HistoryEntry.objects.filter(saga_id=saga.id, kind="pause").order_by("-id").first()
+    entry = HistoryEntry.objects.filter(saga_id=saga.id, kind="pause").order_by(NEWEST_FIRST).first()
     if entry is None or entry.at != saga.paused_at:  # a step that stops the line
         return Why(Cause.PAUSED, at=saga.paused_at, mend="resume")
     return Why(Cause.PAUSED, at=entry.at, facts={"actor": entry.actor, "reason": entry.reason}, mend="resume")

@@ -5,7 +5,7 @@ and their like are counts for people, `Batch` and `BatchItem` an operator's act 
 from .batch import Batch, BatchItem, BatchState, ItemOutcome
 from .failure import FailedSaga, FailureGroup, FailureHour
 from .graph import Definition, SagaGraph
-from .history import HistoryEntry
+from .history import NEWEST_FIRST, HistoryEntry
 from .limit import ActionLimit
 from .lock import SagaLock
 from .rollup import Rollup, SagaCount, SagaHour, StepHour
@@ -14,6 +14,7 @@ from .step import Step, WorkItem
 from .worker import Worker
 
 __all__ = [
+    "NEWEST_FIRST",
     "ActionLimit",
     "Batch",
     "BatchItem",

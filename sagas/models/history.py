@@ -8,6 +8,10 @@ from django.utils.translation import gettext_lazy as _
 from .managers import InSagasDatabase
 from .saga import Saga
 
+#: The newest first, where the entries of one saga are asked for. Not the key itself: for a saga with many entries
+#: PostgreSQL would walk back through its index, past the entries of all sagas that came later (1 s among 20 million).
+NEWEST_FIRST = (models.F("id") + 0).desc()
+
 
 class HistoryEntry(models.Model):
     """One transition (with a seq), or a note (without)."""
