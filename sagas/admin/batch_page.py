@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.admin.sites import AdminSite
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -148,7 +147,6 @@ def context(request: HttpRequest, batch: Batch, site: AdminSite, *, may_steer: b
         "buttons": [(name, BUTTONS[name]) for name in STEERING.get(batch.state, ())] if may_steer else [],
         "steer_url": reverse("admin:sagas_batch_steer", args=[batch.pk]),
         "list_url": list_url(batch.filters) if isinstance(batch.filters, dict) else "",
-        "time_zone": timezone.get_current_timezone_name(),
     }
 
 

@@ -21,6 +21,7 @@ import sagas
 from participants.orders.models import Order
 from sagas.admin import cells
 from sagas.admin.zone import COOKIE, in_viewers_zone, viewers_zone
+from sagas.engine import batch as batches
 from sagas.engine.rollup import refresh
 from sagas.models import Saga, Worker
 from tests.admin import pages, scenes
@@ -99,6 +100,14 @@ def test_project__that_chose_its_default_zone() -> None:
     with timezone.override("UTC"):
         assert viewers_zone(request) == ZoneInfo("UTC")
     assert viewers_zone(request) == ZoneInfo(BERLIN)
+
+
+def test_page__says_it_once(operator: Client) -> None:
+    scenes.failed()
+    batch = batches.create("retry", {"state": "failed"}, reason="the bank is back", actor="ines", rate=50)
+
+    for address in (reverse("admin:sagas_batch_change", args=[batch.pk]), pages.page(scenes.debt())):
+        assert pages.text(operator.get(address)).count("Times are in UTC.") == 1
 
 
 # -- for how long, and where
