@@ -9,8 +9,27 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 _thread = threading.local()
+
+
+def connected() -> list[BaseDatabaseWrapper]:
+    """This thread's connections. Where there are none (most runs in memory), that is known until one is opened: asking
+    Django for them is dear beside the rest of an attempt."""
+    if getattr(_thread, "has_none", False):
+        return []
+    found = [connection for connection in connections.all(initialized_only=True) if connection.connection is not None]
+    _thread.has_none = not found
+    return found
+
+
+def _opened(**kwargs: Any) -> None:
+    """Called in the thread that has opened one."""
+    _thread.has_none = False
+
+
+connection_created.connect(_opened, dispatch_uid="sagas.engine.connections")
 
 
 def for_handlers_alone() -> None:
@@ -34,20 +53,20 @@ def open_now() -> frozenset[str]:
     known: frozenset[str] | None = getattr(_thread, "before", None)
     if known is not None:
         return known
-    return frozenset(connection.alias for connection in connections.all(initialized_only=True) if _open(connection))
+    return frozenset(connection.alias for connection in connected() if _open(connection))
 
 
 def nesting() -> dict[str, int]:
     """How deep this thread is in transactions: after an atomic step's handler as deep as before, or what we take for
     the commit would be the end of a block that the handler left open."""
-    return {c.alias: len(c.savepoint_ids) for c in connections.all(initialized_only=True) if c.in_atomic_block}
+    return {c.alias: len(c.savepoint_ids) for c in connected() if c.in_atomic_block}
 
 
 def left_open(before: frozenset[str] = frozenset()) -> str:
     """What the handler left open in its thread's connections (empty: nothing). What is open is closed, and with it
     rolled back, so that the next handler in this thread starts clean. Broken connections are given up."""
     complaints = []
-    for connection in connections.all(initialized_only=True):
+    for connection in connected():
         complaint = "" if connection.alias in before else _open(connection)
         if complaint:
             complaints.append(complaint)
@@ -61,8 +80,6 @@ def left_open(before: frozenset[str] = frozenset()) -> str:
 
 
 def _open(connection: BaseDatabaseWrapper) -> str:
-    if connection.connection is None:
-        return ""
     if connection.in_atomic_block:
         return f"a transaction on {connection.alias!r}"
     if not connection.get_autocommit() and connection.settings_dict["AUTOCOMMIT"]:

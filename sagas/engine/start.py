@@ -28,6 +28,7 @@ from ..models import Saga
 from ..store import get_store
 from ..store.base import Existing, Inserted, NewSaga, Store
 from .blueprint import Blueprint, InputFunction, blueprint, blueprint_of_steps, definition_of, work_out
+from .connections import connected
 from .notify import hint, hint_grace
 
 #: Sagas per statement of `start_many`.
@@ -95,7 +96,7 @@ def _check_transaction() -> None:
     alias = app_settings().DATABASE
     if connections[alias].in_atomic_block:
         return
-    for other in connections.all(initialized_only=True):
+    for other in connected():
         if other.alias != alias and other.in_atomic_block:
             raise StoreError(
                 f"cannot start a saga: expected a transaction on the database {alias!r} (SAGAS['DATABASE']) or none, "

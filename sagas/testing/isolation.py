@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..engine.connections import connected
 
 
 @contextmanager
@@ -33,7 +35,7 @@ def _undone(alias: str) -> Iterator[None]:
 
 def open_blocks() -> list[BaseDatabaseWrapper]:
     """Connections that are in a transaction now."""
-    return [connection for connection in connections.all(initialized_only=True) if connection.in_atomic_block]
+    return [connection for connection in connected() if connection.in_atomic_block]
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
+
+from playwright._impl._driver import compute_driver_executable
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 #: It talks to the tests' own server and to nobody else.
@@ -22,6 +25,13 @@ def program(environ: Mapping[str, str] = os.environ) -> str:
     if named:
         return shutil.which(named) or ""
     return next(filter(None, map(shutil.which, NAMES)), "")
+
+
+def driver_lacks() -> str:
+    """The library that Playwright's own program wants and a bare Debian does not have; "" when it can be run."""
+    driver, _ = compute_driver_executable()
+    complaint = subprocess.run([driver, "--version"], capture_output=True, text=True, check=False).stderr
+    return "libatomic" if "libatomic.so" in complaint else ""
 
 
 def flags() -> list[str]:

@@ -5,7 +5,12 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
-PACKAGES = {"PostgreSQL": "postgresql", "RabbitMQ": "rabbitmq-server", "Chromium": "chromium"}
+PACKAGES = {
+    "PostgreSQL": "postgresql",
+    "RabbitMQ": "rabbitmq-server",
+    "Chromium": "chromium",
+    "libatomic": "libatomic1",
+}
 
 
 def possible() -> bool:

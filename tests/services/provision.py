@@ -89,6 +89,8 @@ def _missing(services: Services, environ: Mapping[str, str], *, whole: bool, bro
         if environ.get("CHROMIUM"):
             raise UnavailableError("CHROMIUM does not name a program that can be run: unset it or name a Chromium.")
         missing.append("Chromium")
+    if (whole or browser) and (library := chromium.driver_lacks()):
+        missing.append(library)
     return missing
 
 

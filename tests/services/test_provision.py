@@ -10,7 +10,7 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reachable: set[str] = set()
-        self.installed = {"postgresql", "rabbitmq-server", "chromium"}
+        self.installed = {"postgresql", "rabbitmq-server", "chromium", "libatomic1"}
         self.gives_vhosts = True
         self.vhosts = ["/", "somebody-elses"]
         self.root = False
@@ -21,6 +21,7 @@ class Machine:
         replace(postgres, "programs", lambda: "postgresql" in self.installed or None)
         replace(rabbitmq, "programs", lambda: "rabbitmq-server" in self.installed or None)
         replace(chromium, "program", lambda environ: "chromium" if "chromium" in self.installed else "")
+        replace(chromium, "driver_lacks", lambda: "" if "libatomic1" in self.installed else "libatomic")
         replace(postgres, "PrivatePostgres", lambda: Private(self, "postgres://private/postgres"))
         replace(rabbitmq, "PrivateRabbitMQ", lambda: Private(self, "amqp://private/%2F"))
         replace(vhosts, "open_vhost", self._open_vhost)
@@ -169,7 +170,7 @@ def test_provide__the_whole_suite_needs_the_programs_even_beside_running_servers
     machine.reachable = {POSTGRES, rabbitmq.STANDARD_URL}
 
     assert machine.provide(whole=False).broker_url == rabbitmq.STANDARD_URL
-    with pytest.raises(provision.UnavailableError, match="PostgreSQL and RabbitMQ and Chromium"):
+    with pytest.raises(provision.UnavailableError, match="PostgreSQL and RabbitMQ and Chromium and libatomic"):
         machine.provide(whole=True)
 
 
@@ -180,19 +181,40 @@ def test_provide__nobody_but_root_installs_but_is_told_what_to_do_in_three_lines
         machine.provide()
 
     assert str(caught.value).count("\n") == 2
-    assert "apt-get install postgresql rabbitmq-server chromium\n" in str(caught.value)
+    assert "apt-get install postgresql rabbitmq-server chromium libatomic1\n" in str(caught.value)
 
 
-def test_provide__the_browser_is_for_the_tests_that_have_one(machine):
-    machine.installed -= {"chromium"}
+@pytest.mark.parametrize(("package", "name"), [("chromium", "Chromium"), ("libatomic1", "libatomic")])
+def test_provide__the_browser_and_what_drives_it_are_for_the_tests_that_have_one(machine, package, name):
+    machine.installed -= {package}
 
     machine.provide(whole=False)
-    with pytest.raises(provision.UnavailableError, match="the programs of Chromium"):
+    with pytest.raises(provision.UnavailableError, match=f"the programs of {name}.*\n.*apt-get install {package}\n"):
         machine.provide(whole=False, browser=True)
     machine.root = True
     machine.provide(whole=False, browser=True)
 
-    assert "install Chromium" in machine.done
+    assert f"install {name}" in machine.done
+
+
+@pytest.mark.parametrize(
+    ("complaint", "found"),
+    [
+        (
+            "driver/node: error while loading shared libraries: libatomic.so.1: cannot open shared object file",
+            "libatomic",
+        ),
+        ("driver/node: something else", ""),
+        ("", ""),
+    ],
+)
+def test_driver__says_which_library_it_lacks(monkeypatch, tmp_path, complaint, found):
+    driver = tmp_path / "node"
+    driver.write_text(f"#!/bin/sh\necho '{complaint}' >&2\n")
+    driver.chmod(0o755)
+    monkeypatch.setattr(chromium, "compute_driver_executable", lambda: (str(driver), "cli.js"))
+
+    assert chromium.driver_lacks() == found
 
 
 def test_provide__a_named_browser_that_is_none_is_said_and_not_replaced(machine):

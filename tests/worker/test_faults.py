@@ -378,7 +378,7 @@ def test_result_that_is_refused_for_good__is_not_taken_for_never_run(
     kit: Kit, crew: Crew, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[int] = []
-    saga = Saga.objects.start(kit.define(kit.step("only", lambda ctx: called.append(ctx.attempt))))
+    name = kit.define(kit.step("only", lambda ctx: called.append(ctx.attempt)))
     worker = crew.start()
     apply = worker.store.apply
 
@@ -388,6 +388,7 @@ def test_result_that_is_refused_for_good__is_not_taken_for_never_run(
         return apply(submissions, *args, **kwargs)
 
     monkeypatch.setattr(worker.store, "apply", refusing)
+    saga = Saga.objects.start(name)
     audits = threading.Event()
     audit = worker.beat.audit
     left = iter(range(3))
