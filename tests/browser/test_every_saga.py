@@ -41,13 +41,12 @@ def test_pages__of_families_lists_and_locks(tour: Tour) -> None:
 
 
 def test_pages__that_ask_about_a_saga(tour: Tour) -> None:
+    window = tour.window
     for name, make in VERBS.items():
-        tour.window.open_saga(make())
-        tour.window.press(name)
-        tour.look(name)
-    tour.window.page.locator(".submit-row input").click()  # without a reason
-    tour.window.read("Say why")
-    tour.look("no reason")
+        window.open_saga(make())
+        tour.follow(name, window.button(name).click)
+    tour.follow("no reason", window.page.locator(".submit-row input").click)
+    window.read("Say why")
 
     assert not tour.wrong, tour.report()
 
@@ -55,18 +54,16 @@ def test_pages__that_ask_about_a_saga(tour: Tour) -> None:
 def test_pages__that_ask_about_a_step(tour: Tour) -> None:
     for name, (make, step) in STEP_VERBS.items():
         tour.window.open_saga(make())
-        tour.window.step_button(step, name).click()
-        tour.look(name)
+        tour.follow(name, tour.window.step_button(step, name).click)
 
     assert not tour.wrong, tour.report()
 
 
 def test_pages__that_reveal(tour: Tour) -> None:
-    tour.window.open_saga(scenes.secret())
-    tour.window.press("Show what is hidden …")
-    tour.look("asks")
-    tour.window.give_reason("an audit")
-    tour.window.page.locator(".submit-row input").click()
-    tour.look("shows")
+    window = tour.window
+    window.open_saga(scenes.secret())
+    tour.follow("asks", window.button("Show what is hidden …").click)
+    window.give_reason("an audit")
+    tour.follow("shows", window.page.locator(".submit-row input").click)
 
     assert not tour.wrong, tour.report()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.browser import axe
 from tests.browser.window import SIZES, Window
 
@@ -20,6 +22,12 @@ class Tour:
         assert response is not None
         assert response.status == 200, address
         self.look(address)
+
+    def follow(self, name: str, go: Callable[[], None]) -> None:
+        """The page that this opens. Without the wait, the page that it leaves may be looked at, or one that is half there."""
+        with self.window.page.expect_navigation():
+            go()
+        self.look(name)
 
     def look(self, name: str) -> None:
         """The page that is open."""
