@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models
+from django.db.models.base import ModelState
 
 from ..conf import app_settings
 from ..core.errors import DefinitionError, PayloadError
@@ -36,6 +37,7 @@ CHUNK = 500
 MAX_TAGS = 32
 MAX_OWNER = 150
 MAX_KEY = 200
+_NO_TAGS = "[]"
 #: What a start leaves as it is; in the order of the model's fields, from which an instance is made fast.
 _UNTOUCHED = {field.attname: field.get_default() for field in Saga._meta.concrete_fields}
 
@@ -69,7 +71,7 @@ def insert(sagas: Sequence[NewSaga], store: Store) -> list[Saga]:
     crash_point("start_before_commit")
     inserted = store.insert(sagas)
     started = [_as_saga(new, known) for new, known in zip(sagas, inserted, strict=True)]
-    fresh = [(saga.pk, first_queue(new)) for saga, new in zip(started, sagas, strict=True) if _waits(saga)]
+    fresh = [(saga.id, first_queue(new)) for saga, new in zip(started, sagas, strict=True) if _waits(saga)]
     if fresh:
         store.after_commit(lambda: announce(fresh))
     return started
@@ -81,7 +83,10 @@ def _waits(saga: Saga) -> bool:
 
 def first_queue(new: NewSaga) -> str:
     """Where its first step is done."""
-    return next((spec.queue for spec in new.graph.steps if not spec.depends_on), "")
+    for spec in new.graph.steps:
+        if not spec.depends_on:
+            return spec.queue
+    return ""
 
 
 def announce(fresh: Sequence[tuple[UUID, str]]) -> None:
@@ -94,7 +99,7 @@ def announce(fresh: Sequence[tuple[UUID, str]]) -> None:
 def _check_transaction() -> None:
     """A start inside a transaction on another database would not be undone with it."""
     alias = app_settings().DATABASE
-    if connections[alias].in_atomic_block:
+    if len(connections.settings) == 1 or connections[alias].in_atomic_block:
         return
     for other in connected():
         if other.alias != alias and other.in_atomic_block:
@@ -155,8 +160,11 @@ def prepare(  # noqa: PLR0913
 
 
 def _context(context: Mapping[str, Any] | None) -> str:
-    value = dict(context) if isinstance(context, Mapping) else {} if context is None else context
-    return object_text(value, what="context", limit=app_settings().MAX_CONTEXT)
+    if context is None:
+        context = {}
+    elif type(context) is not dict and isinstance(context, Mapping):
+        context = dict(context)
+    return object_text(context, what="context", limit=app_settings().MAX_CONTEXT)
 
 
 def _typed(definition: type[SagaDefinition], given: str) -> str:
@@ -259,10 +267,12 @@ def _key(value: object) -> str:
 
 
 def _tags(tags: Sequence[str]) -> str:
+    if tags == ():
+        return _NO_TAGS
     listed = isinstance(tags, Sequence) and not isinstance(tags, str)
     if not listed or len(tags) > MAX_TAGS or not all(isinstance(tag, str) for tag in tags):
         raise PayloadError(f"tags: expected a list of at most {MAX_TAGS} texts, got {tags!r:.80}")
-    return to_text(list(tags), what="tags", limit=4096) if tags else "[]"
+    return to_text(list(tags), what="tags", limit=4096) if tags else _NO_TAGS
 
 
 def _priority(value: object) -> int:
@@ -303,7 +313,7 @@ def _as_saga(new: NewSaga, known: Inserted | Existing) -> Saga:
         "owner": new.owner,
         "idempotency_key": new.idempotency_key,
         "payload_hash": new.payload_hash,
-        "tags": json.loads(new.tags),
+        "tags": [] if new.tags == _NO_TAGS else json.loads(new.tags),
         "priority": new.priority,
         "wake_at": known.wake_at,
         "deadline_at": new.deadline_at,
@@ -315,7 +325,11 @@ def _as_saga(new: NewSaga, known: Inserted | Existing) -> Saga:
         "completed_at": known.at if known.wake_at is None else None,
     }
     # As if it had been read: what Django does with it next goes to the row that is there.
-    return Saga.from_db(app_settings().DATABASE, list(values), list(values.values()))
+    saga = Saga.__new__(Saga)
+    saga.__dict__ = values
+    saga._state = state = ModelState()
+    state.adding, state.db = False, app_settings().DATABASE
+    return saga
 
 
 def _repeated(new: NewSaga, known: Existing) -> Saga:

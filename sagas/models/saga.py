@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.contenttypes.fields import GenericForeignKey
@@ -56,6 +58,14 @@ class SagaQuerySet(models.QuerySet["Saga"]):
         )
 
 
+@cache
+def _engine() -> ModuleType:
+    """Imported late: it imports this module."""
+    from ..engine import start
+
+    return start
+
+
 class SagaManager(InSagasDatabase.from_queryset(SagaQuerySet)):  # type: ignore[misc]
     """`Saga.objects`: start sagas here."""
 
@@ -86,9 +96,7 @@ class SagaManager(InSagasDatabase.from_queryset(SagaQuerySet)):  # type: ignore[
 
         Raises `DefinitionError`, `PayloadError`, `DuplicateSagaError`, `LockHeldError`.
         """
-        from ..engine.start import start
-
-        return start(
+        saga: Saga = _engine().start(
             definition,
             context=context,
             steps=steps,
@@ -101,6 +109,7 @@ class SagaManager(InSagasDatabase.from_queryset(SagaQuerySet)):  # type: ignore[
             rollback=rollback,
             request_id=request_id,
         )
+        return saga
 
     async def astart(self, definition: str | type[SagaDefinition], **options: Any) -> Saga:
         """`start` from async code."""
@@ -113,9 +122,8 @@ class SagaManager(InSagasDatabase.from_queryset(SagaQuerySet)):  # type: ignore[
 
         A row is a dict of the options of `start` (`context`, `owner`, `idempotency_key` …).
         """
-        from ..engine.start import start_many
-
-        return start_many(definition, rows)
+        found: list[Saga] = _engine().start_many(definition, rows)
+        return found
 
     def by_id(self, text: str) -> Saga | None:
         """The saga of that ULID or UUID text, if there is one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -42,8 +43,8 @@ class Dialect(Protocol):
     def impatient(self, connection: Any) -> AbstractContextManager[Any]:
         """Statements that do not wait for another transaction; inside a savepoint, which is given up when they fail."""
 
-    def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
-        """Insert; those that were new."""
+    def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> list[Inserted | None]:
+        """Insert; None for those whose idempotency key was used before."""
 
     def read(self, connection: Any, ids: Sequence[UUID]) -> tuple[list[Any], list[Any]]:
         """Rows of sagas and of their steps with their payloads, of one moment, without a lock."""
@@ -58,6 +59,7 @@ class Dialect(Protocol):
         """Make this connection's plans fit for groups."""
 
 
+@cache
 def dialect_for(vendor: str) -> Dialect:
     """The dialect of Django's vendor name."""
     if vendor == "postgresql":

@@ -67,11 +67,10 @@ class Sqlite:
         """There is one writer only."""
         return nullcontext()
 
-    def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
+    def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> list[Inserted | None]:
         """Saga by saga: conflicts are found by the unique constraint."""
         self.begin(connection)
-        found = {new.id: self._insert_one(connection.alias, new) for new in sagas}
-        return {saga_id: inserted for saga_id, inserted in found.items() if inserted is not None}
+        return [self._insert_one(connection.alias, new) for new in sagas]
 
     def _insert_one(self, alias: str, new: NewSaga) -> Inserted | None:
         now = self.now(None)

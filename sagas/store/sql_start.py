@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from ..core.graph import StepSpec
 from ..core.start import KIND, opening_state
@@ -84,7 +83,7 @@ SELECT id, (extract(epoch FROM created_at) * 1000000)::bigint FROM new
 class _OfAny:
     """Starts sagas of any definitions."""
 
-    def __init__(self, name: str, *, related: bool) -> None:
+    def __init__(self, *, related: bool) -> None:
         self._columns = Columns(_OWN + "".join(f", {name} text" for name in _SHARED) + (_RELATED if related else ""))
         self._related = related
         sql = _sql(
@@ -94,7 +93,7 @@ class _OfAny:
             step_input="s.input",
             data=_joined(_DATA, "h"),
         )
-        self._statement = Prepared(name, sql)
+        self._statement = Prepared(sql)
 
     def run(self, connection: Any, sagas: Sequence[NewSaga]) -> list[Any]:
         """Insert them; ids and times of those that were new."""
@@ -130,7 +129,6 @@ class _OfOne:
         else:
             sagas, steps, data = self._columns.unnest, f"{_joined(_INPUTS, 'i')} {steps}", _joined(_DATA, "h")
         self._statement = Prepared(
-            f"start_{'one' if lone else 'many'}",
             _sql(
                 self._columns,
                 sagas=sagas,
@@ -146,7 +144,7 @@ class _OfOne:
         """Insert them; ids and times of those that were new."""
         inputs, data = [_inputs(new) for new in sagas], [_first_entry(new) for new in sagas]
         if self._lone:
-            return self._statement.run(connection, [*_own(sagas[0]), inputs[0], data[0]])
+            return self._statement.run(connection, [*_own_texts(sagas[0]), inputs[0], data[0]])
         ids = [new.id for new in sagas]
         parameters = [
             *self._columns.literals([_own(new) for new in sagas]),
@@ -186,15 +184,30 @@ def _own(new: NewSaga) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _own_texts(new: NewSaga) -> tuple[str | None, ...]:
+    """The same as one row's parameters."""
+    subject = None if new.subject_type is None else str(new.subject_type)
+    deadline = None if new.deadline_at is None else new.deadline_at.isoformat()
+    return (
+        new.id.hex, "t" if new.rollback else "f", new.context, subject, new.subject_id, new.owner, new.idempotency_key,
+        new.payload_hash, new.tags, str(new.priority), str(new.wake_in.total_seconds()), deadline, new.request_id,
+    )  # fmt: skip
+
+
 def _step(spec: StepSpec) -> tuple[str, ...]:
     return spec.name, spec.does, spec.compensation, spec.queue, str(list(spec.depends_on))
 
 
-_PLAIN, _FAMILY = _OfAny("start", related=False), _OfAny("start_related", related=True)
+_PLAIN, _FAMILY = _OfAny(related=False), _OfAny(related=True)
 
 
 def _definition(new: NewSaga) -> tuple[str, str, str]:
     return new.name, new.version, new.graph.hash
+
+
+def _inserted(new: NewSaga, microseconds: int) -> Inserted:
+    at = _EPOCH + timedelta(microseconds=microseconds)
+    return Inserted(at, at + new.wake_in if new.graph.steps else None)
 
 
 class Starts:
@@ -204,28 +217,32 @@ class Starts:
         self._seen: dict[tuple[str, str, str, bool], int] = {}
         self._of_one: dict[tuple[str, str, str, bool], _OfOne] = {}
 
-    def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> dict[UUID, Inserted]:
-        """One statement; those that were new."""
+    def insert(self, connection: Any, sagas: Sequence[NewSaga]) -> list[Inserted | None]:
+        """One statement; None for those whose idempotency key was used before."""
         rows = self._statement(connection, sagas).run(connection, sagas)
-        grace = {new.id: new.wake_in if new.graph.steps else None for new in sagas}
-        found = {}
-        for key, microseconds in rows:
-            at, wake = _EPOCH + timedelta(microseconds=microseconds), grace[key]
-            found[key] = Inserted(at, None if wake is None else at + wake)
-        return found
+        if len(sagas) == 1:
+            return [_inserted(sagas[0], rows[0][1]) if rows else None]
+        at = dict(rows)
+        return [_inserted(new, at[new.id]) if new.id in at else None for new in sagas]
 
     def _statement(self, connection: Any, sagas: Sequence[NewSaga]) -> _OfAny | _OfOne:
-        if any(new.parent or new.lock_key for new in sagas):
+        first, others = sagas[0], sagas[1:]
+        if first.parent or first.lock_key or any(new.parent or new.lock_key for new in others):
             return _FAMILY
-        first, lone = sagas[0], len(sagas) == 1
-        key = (*_definition(first), lone)
-        if not (first.graph.steps and prepares(connection) and all(_definition(new) == key[:3] for new in sagas)):
+        definition, lone = _definition(first), not others
+        if not (
+            first.graph.steps
+            and prepares(connection)
+            and (lone or all(_definition(new) == definition for new in others))
+        ):
             return _PLAIN
-        if key not in self._of_one:
+        key = (*definition, lone)
+        found = self._of_one.get(key)
+        if found is None:
             if not self._is_frequent(key):
                 return _PLAIN
-            self._of_one[key] = _OfOne(connection, first, lone=lone)
-        return self._of_one[key]
+            found = self._of_one[key] = _OfOne(connection, first, lone=lone)
+        return found
 
     def _is_frequent(self, key: tuple[str, str, str, bool]) -> bool:
         if len(self._seen) > _MOST:  # sagas with step lists of their own may have ever new graphs

@@ -24,7 +24,7 @@ class Tour:
         self.look(address)
 
     def follow(self, name: str, go: Callable[[], None]) -> None:
-        """The page that this opens. Without the wait, the page that it leaves may be looked at, or one that is half there."""
+        """The page that this opens. Without the wait, the old page might be looked at, or one that is half there."""
         with self.window.page.expect_navigation():
             go()
         self.look(name)
