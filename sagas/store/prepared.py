@@ -70,8 +70,7 @@ def _cursor(connection: Any) -> _Cursor:
     """The session's; it goes with the session. What Django's own `cursor()` does before it makes one is done here."""
     if connection.health_check_enabled:
         connection.close_if_health_check_failed()
-    if connection.connection is None:
-        connection.ensure_connection()
+    connection.ensure_connection()  # refuses, where an event loop runs in this thread
     connection.validate_thread_sharing()
     session = connection.connection
     try:

@@ -1,5 +1,6 @@
 """The ORM store on PostgreSQL: row locks, constant statements, connections that are lost in the middle."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -452,6 +454,19 @@ def test_statements__a_wrapper_that_changes_them__is_obeyed_and_its_texts_are_no
 
     assert prepared(pg).keys() == before.keys()
     assert Saga.objects.filter(pk__in=[saga.id for saga in sagas]).count() == 4
+
+
+def test_statements__in_an_event_loop__are_refused_as_django_refuses_them(pg: str, store: OrmStore) -> None:
+    saga = new_saga(DIAMOND)
+    store.insert([new_saga(DIAMOND)])
+
+    async def view() -> None:
+        store.insert([saga])
+
+    with pytest.raises(SynchronousOnlyOperation):
+        asyncio.run(view())
+
+    assert not Saga.objects.filter(pk=saga.id).exists()
 
 
 def test_statements__health_checks__a_connection_that_died_is_renewed_before(
