@@ -33,6 +33,7 @@ _NO_SAGA = ", ".join(["NULL"] * (len(SAGA_COLUMNS) + 2))
 _NO_STEP = ", ".join(["NULL"] * (len(STEP_COLUMNS) + 3))
 #: Sagas with their steps in one statement, so of one moment: first the columns of a saga, then those of a step.
 _READ = Prepared(
+    "read",
     f"""
 SELECT s.{", s.".join(SAGA_COLUMNS)}, s.context::text, statement_timestamp(), {_NO_STEP}
 FROM sagas_saga AS s WHERE s.id IN (SELECT {_IDS.unnest})

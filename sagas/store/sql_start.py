@@ -83,7 +83,7 @@ SELECT id, (extract(epoch FROM created_at) * 1000000)::bigint FROM new
 class _OfAny:
     """Starts sagas of any definitions."""
 
-    def __init__(self, *, related: bool) -> None:
+    def __init__(self, name: str, *, related: bool) -> None:
         self._columns = Columns(_OWN + "".join(f", {name} text" for name in _SHARED) + (_RELATED if related else ""))
         self._related = related
         sql = _sql(
@@ -93,7 +93,7 @@ class _OfAny:
             step_input="s.input",
             data=_joined(_DATA, "h"),
         )
-        self._statement = Prepared(sql)
+        self._statement = Prepared(name, sql)
 
     def run(self, connection: Any, sagas: Sequence[NewSaga]) -> list[Any]:
         """Insert them; ids and times of those that were new."""
@@ -129,6 +129,7 @@ class _OfOne:
         else:
             sagas, steps, data = self._columns.unnest, f"{_joined(_INPUTS, 'i')} {steps}", _joined(_DATA, "h")
         self._statement = Prepared(
+            f"start_{'one' if lone else 'many'}",
             _sql(
                 self._columns,
                 sagas=sagas,
@@ -198,7 +199,7 @@ def _step(spec: StepSpec) -> tuple[str, ...]:
     return spec.name, spec.does, spec.compensation, spec.queue, str(list(spec.depends_on))
 
 
-_PLAIN, _FAMILY = _OfAny(related=False), _OfAny(related=True)
+_PLAIN, _FAMILY = _OfAny("start", related=False), _OfAny("start_related", related=True)
 
 
 def _definition(new: NewSaga) -> tuple[str, str, str]:

@@ -57,7 +57,7 @@ def _set(names: Sequence[str]) -> str:
 class Write:
     """A statement that writes these columns."""
 
-    def __init__(self, saga: Sequence[str], step: Sequence[str], *, replaces: bool) -> None:
+    def __init__(self, name: str, saga: Sequence[str], step: Sequence[str], *, replaces: bool) -> None:
         always = ("revision", "wake_at", "updated_at")
         saga = (*always, *saga)
         self._replaces = replaces
@@ -66,7 +66,7 @@ class Write:
         self._step = Columns(f"saga_id uuid, id bigint, {_typed(step, _STEP_TYPES)}, input text, output text{flags}")
         self._saga_values = attrgetter("id", *saga)
         self._step_values = attrgetter(*step)
-        self._statement = Prepared(self._sql(saga, step))
+        self._statement = Prepared(name, self._sql(saga, step))
 
     def _sql(self, saga: Sequence[str], step: Sequence[str]) -> str:
         payloads = "input = COALESCE(s.input, d.input::jsonb), output = COALESCE(d.output::jsonb, s.output)"
@@ -134,9 +134,9 @@ def _history_rows(write: SagaWrite) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-_OFTEN = Write(OFTEN_OF_SAGA, OFTEN_OF_STEP, replaces=False)
+_OFTEN = Write("write", OFTEN_OF_SAGA, OFTEN_OF_STEP, replaces=False)
 #: With what the history does not tell: where it changes, something that is told does too.
-_ALL = Write(SAGA_FIELDS, (*STEP_FIELDS, *sorted(DERIVED)), replaces=True)
+_ALL = Write("write_all", SAGA_FIELDS, (*STEP_FIELDS, *sorted(DERIVED)), replaces=True)
 _RARE_OF_SAGA = frozenset(SAGA_FIELDS) - set(OFTEN_OF_SAGA)
 _RARE_OF_STEP = frozenset(STEP_FIELDS) - set(OFTEN_OF_STEP)
 
