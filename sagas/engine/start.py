@@ -38,7 +38,7 @@ MAX_TAGS = 32
 MAX_OWNER = 150
 MAX_KEY = 200
 _NO_TAGS = "[]"
-#: What a start leaves as it is; in the order of the model's fields, from which an instance is made fast.
+#: What a start leaves as it is. (What could be changed in place, context and tags, is always given.)
 _UNTOUCHED = {field.attname: field.get_default() for field in Saga._meta.concrete_fields}
 
 
