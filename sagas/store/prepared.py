@@ -17,7 +17,6 @@ from django.db import DatabaseError
 from django.db.backends.postgresql.base import Cursor, ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
 from psycopg import RawCursor
-from psycopg._preparing import Prepare
 
 #: Anything else below Django's wrapper, or around it, is somebody's who wants to see what is executed.
 _DJANGOS = (Cursor, ServerBindingCursor)
@@ -38,10 +37,10 @@ class Prepared:
         if texts is not None:
             text = text.format_map(texts)
         # Its text is part of its name: two versions of this package may share a session one day.
-        self._name = f"sagas_{name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        self.name, self.text = self._name.encode(), text
-        self._prepare = f"PREPARE {self._name} AS {text}"
-        self.execute = f"EXECUTE {self._name} ({', '.join(['%s'] * sql.count('%s'))})"
+        self.name = f"sagas_{name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        self.text = text
+        self._prepare = f"PREPARE {self.name} AS {text}"
+        self.execute = f"EXECUTE {self.name} ({', '.join(['%s'] * sql.count('%s'))})"
 
     def run(self, connection: Any, parameters: Sequence[str | None]) -> list[Any]:
         """Execute it; the rows."""
@@ -57,7 +56,7 @@ class Prepared:
         known = _known(connection)
         if type(cursor) is CursorWrapper and type(cursor.cursor) in _DJANGOS:
             cursor.cursor = _Switch(cursor.cursor, self)
-        if self._name in known:
+        if self.name in known:
             try:
                 cursor.execute(self.execute, parameters)
             except DatabaseError as exc:
@@ -69,7 +68,7 @@ class Prepared:
             else:
                 return
         cursor.execute(self._prepare)
-        known.add(self._name)
+        known.add(self.name)
         cursor.execute(self.execute, parameters)
 
 
@@ -124,8 +123,9 @@ class _Named(RawCursor[Any]):
 
     def call(self, statement: Prepared, params: Sequence[str | None]) -> Any:
         """Execute it."""
-        self._called = statement.name
+        self._called = statement.name.encode()
         return self.execute(statement.text, params)
 
-    def _get_prepared(self, *_args: Any, **_options: Any) -> tuple[Prepare, bytes]:
-        return Prepare.YES, self._called
+    def _get_prepared(self, *args: Any, **options: Any) -> tuple[Any, bytes]:
+        asked, _ = super()._get_prepared(*args, **options)
+        return type(asked).YES, self._called

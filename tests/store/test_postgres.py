@@ -347,51 +347,6 @@ def test_statements__insert_of_many_is_one(pg: str, store: OrmStore) -> None:
     assert [sql.split()[0] for sql in found] == ["EXECUTE"]
 
 
-def test_statements__are_prepared_once_per_connection(pg: str, store: OrmStore) -> None:
-    for _ in range(3):
-        store.insert([new_saga(DIAMOND)])
-    connections[pg].close()
-
-    found = statements(pg, lambda: [store.insert([new_saga(DIAMOND)]) for _ in range(3)])
-
-    assert [sql.split()[0] for sql in found] == ["PREPARE", "EXECUTE", "EXECUTE", "EXECUTE"]
-
-
-def test_statements__pooled_per_transaction__are_not_prepared(
-    pg: str, store: OrmStore, crew: Crew, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What Django's documentation asks for behind such a pooler: the next statement may meet another session.
-    monkeypatch.setitem(connections[pg].settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
-
-    found = statements(pg, lambda: started(store, crew))
-
-    words = [sql.split()[0] for sql in found]
-    assert words.count("WITH") == 2
-    assert not {"PREPARE", "EXECUTE"} & set(words)
-
-
-def test_statements__discarded_by_somebody__are_prepared_again(pg: str, store: OrmStore, crew: Crew) -> None:
-    saga_id, claim = started(store, crew)
-    with connections[pg].cursor() as cursor:
-        cursor.execute("DISCARD ALL")
-
-    assert store.insert([new_saga(PAIR)])
-    assert store.apply([crew.done(saga_id, claim)])[0].verdict is Verdict.APPLIED
-
-
-def test_statements__discarded_within_a_transaction__is_a_conflict_and_well_the_next_time(
-    pg: str, store: OrmStore, crew: Crew
-) -> None:
-    started(store, crew)
-    with connections[pg].cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")
-
-    with pytest.raises(StoreConflictError), transaction.atomic(using=pg):
-        store.insert([new_saga(PAIR)])
-    with transaction.atomic(using=pg):
-        assert store.insert([new_saga(PAIR)])
-
-
 def test_statements__nothing_to_do_writes_nothing(pg: str, store: OrmStore, crew: Crew) -> None:
     saga_id, _ = started(store, crew)
 
